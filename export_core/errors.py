@@ -1,6 +1,7 @@
 """Everything that can go wrong, as one tree.
 
 - PackmuleError
+  - StoreUnusable              the job store cannot be opened, read or written               exit 1
   - UsageError                 wrong words on the command line or in config.toml            exit 2
   - ExportFailed               the export failed or was incomplete                          exit 3
     - RelationFailed           one relation (and part) could not be exported
@@ -39,6 +40,10 @@ class PackmuleError(Exception):
     def kind(self) -> str:
         """The name of the error in JSON output and in the job store."""
         return type(self).__name__
+
+
+class StoreUnusable(PackmuleError):
+    """The job store cannot be opened, read or written: rights, a full disk, damage, a newer version."""
 
 
 class UsageError(PackmuleError):

@@ -182,6 +182,14 @@ class Job:
     reused_from: int | None = None
     delivery: Mapping[str, Any] = field(default_factory=dict)
     """What the strategy reported: where the archive went (masked)."""
+    in_store: bool = False
+    """Whether the archive lies in packmule's own store, and is packmule's to clean."""
+    archive_removed_at: str | None = None
+    """When ``packmule clean`` removed the archive; ``archive`` is None from then on."""
+    failures: int = 0
+    """How often it failed since it was created or restarted."""
+    retry_at: str | None = None
+    """When ``packmule work`` tries a failed job again; None: it does not."""
 
     @property
     def project(self) -> str:
