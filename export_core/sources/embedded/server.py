@@ -1,0 +1,113 @@
+"""Who uses the embedded server, and when it starts and stops.
+
+Every user holds a shared lock on ``users.lock``; whoever starts or stops the server holds ``server.lock``
+alone meanwhile. The one who leaves and can lock the first file alone was the last, and stops the server.
+The kernel drops the locks of a killed process, so no count can go stale; a server that a killed process left
+running is stopped by the next one that leaves, or by ``stop_if_unused``.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from export_core.errors import SourceUnavailable
+from export_core.sources.embedded.cluster import USER, Cluster, make_private
+
+DATABASE = "gitlab"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedServer:
+    """PostgreSQL on demand below one directory; a small value that holds no resources."""
+
+    directory: Path
+
+    @property
+    def _cluster(self) -> Cluster:
+        return Cluster(self.directory)
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Keep the server running. Sessions may nest and overlap, in one process or several.
+
+        Raises SourceUnavailable when it cannot be started.
+        """
+        try:
+            make_private(self.directory)
+            users = self._open("users.lock")
+        except OSError as exc:
+            raise SourceUnavailable(
+                f"the embedded instance in {self.directory} cannot be used: {exc.strerror}",
+                hint="choose another PACKMULE_HOME, or run packmule as the user that owns this one",
+            ) from exc
+        try:
+            with self._alone():
+                fcntl.flock(users, fcntl.LOCK_SH)
+                if not self._cluster.is_running():
+                    self._cluster.start()
+            yield
+        finally:
+            self._leave(users)
+
+    def stop_if_unused(self) -> bool:
+        """Stop a server that nobody uses (its user was killed); whether one was stopped."""
+        if not self.is_running():
+            return False
+        return self._leave(self._open("users.lock"))
+
+    def stop(self) -> None:
+        """Stop the server even if it is in use; its users' connections break."""
+        if self.directory.exists():
+            with self._alone():
+                self._cluster.stop()
+
+    def is_running(self) -> bool:
+        """Whether the server takes connections now."""
+        return self._cluster.is_running()
+
+    def dsn(self, database: str = DATABASE) -> str:
+        """The libpq connection string. Only within a session: it names the running server's socket."""
+        sockets = self._cluster.sockets()
+        if sockets is None:
+            raise SourceUnavailable(
+                "the embedded server does not run", hint="this is a fault in packmule: no session is open"
+            )
+        escaped = str(sockets).replace("\\", "\\\\").replace("'", "\\'")
+        return f"host='{escaped}' port=5432 dbname={database} user={USER} application_name=packmule"
+
+    def _leave(self, users: int) -> bool:
+        """Give up a use (an open ``users.lock``); whether that stopped the server."""
+        try:
+            with self._alone():
+                if not _is_last(users) or not self._cluster.is_running():
+                    return False
+                self._cluster.stop()
+                return True
+        finally:
+            os.close(users)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        lock = self._open("server.lock")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
+
+    def _open(self, name: str) -> int:
+        return os.open(self.directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _is_last(users: int) -> bool:
+    """Whether nobody else holds the lock. Our own may be lost on the way, which only a leaver can afford."""
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
