@@ -30,6 +30,12 @@ class Meter:
             if whole or abs(self._done - self._told) >= _STEP:
                 self._tell()
 
+    def reach(self, done: int) -> None:
+        """All in all ``done`` bytes were moved, for whoever counts them himself."""
+        with self._lock:
+            self._done = done
+            self._tell()
+
     def rewind(self, count: int) -> None:
         """``count`` bytes must be moved again."""
         with self._lock:
