@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,7 +32,7 @@ from export_core.job import (
 from export_core.source import Part, Plan
 from export_core.store_database import Database
 from export_core.store_parts import PartKey
-from export_core.store_rows import to_json, to_text
+from export_core.store_rows import archive_values, error_values, to_json, to_text
 
 Result = TypeVar("Result")
 Clock = Callable[[], datetime]
@@ -44,16 +43,6 @@ RESUMABLE = (JobStatus.QUEUED, JobStatus.FAILED, JobStatus.INTERRUPTED)
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a finished job left: ``in_store`` says that the archive lies in packmule's own store."""
-
-    archive: ArchiveInfo | None
-    delivery: Mapping[str, Any]
-    in_store: bool
-    reused_from: int | None = None
 
 
 class JobStore:
@@ -103,19 +92,62 @@ class JobStore:
         found = self._load(lambda db: store_jobs.select(db, filters))
         return [other for other in found if other.id != job.id and other.archive_removed_at is None]
 
+    # Cleaning up
+
     def delete(self, job_id: int) -> None:
         """Forget a job altogether. Raises JobConflict for one that is queued or being run."""
+        self._write(lambda db: store_jobs.delete(db, job_id, self._clock()))
+
+    def retire(self, job_id: int, error: ErrorInfo, take_away: Callable[[], object]) -> None:
+        """Give up what an ended or interrupted job has done: an interrupted one has failed with ``error``.
+
+        ``take_away`` moves its work directory out of the way while no process can claim the job; its
+        delivery checkpoint stays. Raises JobConflict for a job that is queued or being run.
+        """
+
+        def give_up(db: sqlite3.Connection) -> None:
+            store_jobs.expect_dormant(db, job_id, self._clock())
+            values = {**self._ended(JobStatus.FAILED), **error_values(error)}
+            store_jobs.change(db, job_id, (JobStatus.STARTED,), values)
+            if store_jobs.row_of(db, job_id)["status"] != JobStatus.FINISHED:
+                store_parts.forget(db, job_id, keep_delivery=True)
+            take_away()
+
+        self._write(give_up)
+
+    def crash(self, job_id: int, error: ErrorInfo) -> None:
+        """End an interrupted job whose process died of the job itself; it keeps its finished parts."""
+
+        def end(db: sqlite3.Connection) -> None:
+            store_jobs.expect_dormant(db, job_id, self._clock())
+            values = {**self._ended(JobStatus.FAILED), **error_values(error)}
+            if store_jobs.change(db, job_id, (JobStatus.STARTED,), values):
+                db.execute("UPDATE jobs SET failures = failures + 1 WHERE id = ?", (job_id,))
+
+        self._write(end)
+
+    def remove_archive(self, path: str, job_ids: Iterable[int], unlink: Callable[[], object]) -> None:
+        """Remove an archive of packmule's own store that only the given jobs refer to.
+
+        Raises JobConflict when another job does; what ``unlink`` raises leaves the store as it was.
+        """
+        now, known = to_text(self._clock()), set(job_ids)
 
         def remove(db: sqlite3.Connection) -> None:
-            row = store_jobs.row_of(db, job_id)
-            status = store_jobs.shown_status(row, self._clock())
-            if status is JobStatus.STARTED:
-                raise store_jobs.living(row)
-            if status is JobStatus.QUEUED:
-                raise JobConflict(f"job {job_id} is queued", hint=f"packmule cancel {job_id} comes first.")
-            db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+            others = store_jobs.archive_users(db, path) - known
+            if others:
+                raise JobConflict(f"{path} is still used by job {min(others)}")
+            db.execute("UPDATE jobs SET archive_removed_at = ? WHERE archive_path = ?", (now, path))
+            unlink()
 
-        self._database.write(remove)
+        self._write(remove)
+
+    def unfinished_deliveries(self) -> frozenset[int]:
+        """Jobs with a delivery checkpoint."""
+        rows = self._database.read(
+            lambda db: db.execute("SELECT job_id FROM checkpoints WHERE name = 'delivery'").fetchall()
+        )
+        return frozenset(row["job_id"] for row in rows)
 
     # Running a job
 
@@ -164,14 +196,29 @@ class JobStore:
         in_store: bool,
         reused_from: int | None = None,
     ) -> None:
-        """End a job that was delivered."""
-        outcome = Outcome(archive, delivery, in_store, reused_from)
-        values = {**self._ended(JobStatus.FINISHED), **_outcome_values(outcome), "phase": None}
-        self._write(lambda db: store_jobs.change_own(db, job_id, owner, values))
+        """End a job that was delivered.
+
+        Raises JobConflict when the archive of the job it was ``reused_from`` has been removed meanwhile.
+        """
+        values = {
+            **self._ended(JobStatus.FINISHED),
+            **archive_values(archive, in_store=in_store),
+            "delivery": to_json(delivery),
+            "reused_from": reused_from,
+            "phase": None,
+        }
+
+        def end(db: sqlite3.Connection) -> None:
+            reused = archive is not None and archive.path and in_store and reused_from is not None
+            if reused and archive and not store_jobs.archive_users(db, archive.path or ""):
+                raise JobConflict(f"the archive of job {reused_from} was removed meanwhile")
+            store_jobs.change_own(db, job_id, owner, values)
+
+        self._write(end)
 
     def fail(self, job_id: int, owner: Owner, error: ErrorInfo) -> None:
         """End a job with an error; it keeps its finished parts and can be resumed."""
-        values = {**self._ended(JobStatus.FAILED), **_error_values(error)}
+        values = {**self._ended(JobStatus.FAILED), **error_values(error)}
 
         def end(db: sqlite3.Connection) -> None:
             if not store_jobs.change(db, job_id, (JobStatus.QUEUED,), values):
@@ -204,7 +251,7 @@ class JobStore:
         """Forget all that earlier runs of an unfinished job did: for a restart."""
         now = to_text(self._clock())
         nothing = dict.fromkeys(("phase", "reused_from", "pending_request", "retry_at"))
-        values = {**nothing, **_error_values(None), **_archive_values(None), "failures": 0, "delivery": "{}"}
+        values = {**nothing, **error_values(None), **archive_values(None), "failures": 0, "delivery": "{}"}
         unfinished = [status for status in JobStatus if status is not JobStatus.FINISHED]
 
         def forget(db: sqlite3.Connection) -> None:
@@ -322,30 +369,3 @@ class JobStore:
     def _ended(self, status: JobStatus) -> dict[str, Any]:
         now = to_text(self._clock())
         return {"status": status, "finished_at": now, "heartbeat_at": now, **store_jobs.NO_OWNER}
-
-
-def _outcome_values(outcome: Outcome) -> dict[str, Any]:
-    return {
-        **_archive_values(outcome.archive),
-        "archive_in_store": int(outcome.in_store),
-        "delivery": to_json(outcome.delivery),
-        "reused_from": outcome.reused_from,
-    }
-
-
-def _archive_values(archive: ArchiveInfo | None) -> dict[str, Any]:
-    return {
-        "archive_path": archive.path if archive else None,
-        "archive_size": archive.size if archive else None,
-        "archive_sha256": archive.sha256 if archive else None,
-        "archive_in_store": 0,
-        "archive_removed_at": None,
-    }
-
-
-def _error_values(error: ErrorInfo | None) -> dict[str, Any]:
-    return {
-        "error_kind": error.kind if error else None,
-        "error_message": error.message if error else None,
-        "error_hint": error.hint if error else None,
-    }

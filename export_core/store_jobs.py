@@ -187,6 +187,32 @@ def requeue(db: sqlite3.Connection, job_id: int, owner: Owner | None, now: datet
         raise _cannot(row, "queued")
 
 
+def expect_dormant(db: sqlite3.Connection, job_id: int, now: datetime) -> None:
+    """Raise JobConflict for a job that is being run or waits for its turn."""
+    row = row_of(db, job_id)
+    status = shown_status(row, now)
+    if status is JobStatus.STARTED:
+        raise living(row)
+    if status is JobStatus.QUEUED:
+        raise JobConflict(f"job {job_id} is queued", hint=f"packmule cancel {job_id} comes first.")
+
+
+def delete(db: sqlite3.Connection, job_id: int, now: datetime) -> None:
+    """Forget a job that nobody runs or waits for, with all its parts."""
+    expect_dormant(db, job_id, now)
+    db.execute("DELETE FROM jobs WHERE id = ?", (job_id,))
+
+
+def archive_users(db: sqlite3.Connection, path: str) -> set[int]:
+    """The finished jobs whose archive lies at ``path`` in packmule's store."""
+    rows = db.execute(
+        "SELECT id FROM jobs WHERE archive_path = ? AND archive_in_store AND archive_removed_at IS NULL"
+        " AND status = 'finished'",
+        (path,),
+    )
+    return {row["id"] for row in rows}
+
+
 def living(row: sqlite3.Row) -> JobConflict:
     """The refusal to touch a job that a living process owns."""
     owner = owner_from_row(row)

@@ -114,6 +114,26 @@ def _error_from_row(row: sqlite3.Row) -> ErrorInfo | None:
     return ErrorInfo(row["error_kind"], row["error_message"], row["error_hint"])
 
 
+def archive_values(archive: ArchiveInfo | None, *, in_store: bool = False) -> dict[str, Any]:
+    """The columns of a finished archive, or of none."""
+    return {
+        "archive_path": archive.path if archive else None,
+        "archive_size": archive.size if archive else None,
+        "archive_sha256": archive.sha256 if archive else None,
+        "archive_in_store": int(in_store),
+        "archive_removed_at": None,
+    }
+
+
+def error_values(error: ErrorInfo | None) -> dict[str, Any]:
+    """The columns of an error, or of none."""
+    return {
+        "error_kind": error.kind if error else None,
+        "error_message": error.message if error else None,
+        "error_hint": error.hint if error else None,
+    }
+
+
 def snapshot_from_row(row: sqlite3.Row) -> SnapshotInfo:
     """A snapshot that parts of a job were read from."""
     return SnapshotInfo(row["number"], row["token"], row["taken_at"], json.loads(row["details"]))
