@@ -5,7 +5,7 @@ Types, defaults, sequences, primary keys and partitioning are GitLab's. Three th
 - NOT NULL is kept for primary keys only: old archives hold nulls where 18.9 allows none, and a null must
   survive the way in and out again. Foreign keys and checks are left out for the same reason.
 - Indexes are those that reading the relation tree needs, and few more.
-- ``projects`` and ``merge_requests`` have one more column, ``packmule_kept``: values that GitLab computes
+- the tables of ``KEPT_ATTRIBUTES`` have one more column, ``packmule_kept``: values that GitLab computes
   from the repository or a licence, kept as the archive had them.
 """
 
@@ -15,11 +15,10 @@ import re
 from collections.abc import Iterable, Iterator
 
 from export_core.gitlab.schema import Column, Table, tables
-from export_core.gitlab.tree import RELATIONS, Node
+from export_core.gitlab.tree import KEPT_ATTRIBUTES, RELATIONS, Node
 
 KEPT_COLUMN = "packmule_kept"
-"""Extra jsonb column of ``KEPT_TABLES`` in the embedded instance."""
-KEPT_TABLES = ("projects", "merge_requests")
+"""Extra jsonb column of the tables of ``KEPT_ATTRIBUTES`` in the embedded instance."""
 
 DYNAMIC_SCHEMA = "gitlab_partitions_dynamic"
 STATIC_SCHEMA = "gitlab_partitions_static"
@@ -96,7 +95,7 @@ def _own_sequences(table: Table) -> Iterator[str]:
 
 def _create(table: Table) -> str:
     lines = [_column_line(table, name) for name in table.columns]
-    lines += [f"{KEPT_COLUMN} jsonb"] if table.name in KEPT_TABLES else []
+    lines += [f"{KEPT_COLUMN} jsonb"] if table.name in KEPT_ATTRIBUTES else []
     lines.append(f"PRIMARY KEY ({_names(table.primary_key)})")
     by = f" PARTITION BY {table.partition[0]} ({quoted(table.partition[1])})" if table.partition else ""
     return f"CREATE TABLE IF NOT EXISTS {table.name} (\n  " + ",\n  ".join(lines) + f"\n){by}"
@@ -113,8 +112,8 @@ def _column_line(table: Table, name: str) -> str:
 
 def _missing_columns(table: Table) -> Iterator[str]:
     lines = [_column_line(table, name) for name in table.columns if name not in table.primary_key]
-    lines += [f"{KEPT_COLUMN} jsonb"] if table.name in KEPT_TABLES else []
-    if lines:
+    lines += [f"{KEPT_COLUMN} jsonb"] if table.name in KEPT_ATTRIBUTES else []
+    if lines and table.part_of is None:  # a partition follows its parent
         yield f"ALTER TABLE {table.name} " + ", ".join(f"ADD COLUMN IF NOT EXISTS {line}" for line in lines)
 
 

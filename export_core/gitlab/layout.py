@@ -1,4 +1,4 @@
-"""Where things are: on a GitLab server's disks, in its object storage, and in a project archive. Pure functions.
+"""Where things are: on a GitLab server, in its object storage, in a project archive. Pure functions.
 
 Source: GitLab 18.9, app/models/storage/hashed.rb, app/uploaders/ and lib/gitlab/import_export/. Paths are
 relative to the storage root named with each; ``export_core/sources/embedded`` and ``gitlab_db`` join them.
@@ -7,7 +7,7 @@ relative to the storage root named with each; ``export_core/sources/embedded`` a
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import datetime
 
 # Repositories, below a storage's root ------------------------------------------------------------------
 
@@ -50,7 +50,7 @@ AVATAR_UPLOADER = "AvatarUploader"
 
 
 def project_directory(disk_path: str, full_path: str, storage_version: int | None) -> str:
-    """The directory of a project's attachments below ``public/uploads``."""
+    """The directory of a project's Markdown attachments below the uploads root."""
     return disk_path if (storage_version or 0) >= 2 else full_path
 
 
@@ -60,15 +60,16 @@ def upload_path(secret: str, name: str) -> str:
 
 
 def uploaded_file(path: str, uploader: str, directory: str) -> str:
-    """An upload's file below the root ``public``; ``directory`` is the project's (see above).
+    """An upload's file below the uploads root (``public/uploads``; Omnibus: ``gitlab-rails/uploads``).
 
-    Only Markdown attachments lie in the project's own directory; for all others ``uploads.path`` says it.
+    ``directory`` is the project's (see above): only Markdown attachments lie there. The ``uploads.path`` of
+    all others begins with ``uploads/``, the root itself.
     """
-    return f"uploads/{directory}/{path}" if uploader == FILE_UPLOADER else path
+    return f"{directory}/{path}" if uploader == FILE_UPLOADER else path.removeprefix("uploads/")
 
 
 def avatar_path(project_id: int, name: str) -> str:
-    """``uploads.path`` of a project's avatar; also its file below the root ``public``."""
+    """``uploads.path`` of a project's avatar in local storage."""
     return f"uploads/-/system/project/avatar/{project_id}/{name}"
 
 
@@ -113,7 +114,7 @@ def relation_member(name: str) -> str:
 
 
 def snippet_member(digest: str) -> str:
-    """A snippet's bundle; ``digest`` from ``snippet_digest``."""
+    """A snippet's bundle; ``digest`` from ``export_core.gitlab.snippets``."""
     return f"{SNIPPETS}/{digest}.bundle"
 
 
@@ -130,25 +131,6 @@ def avatar_member(path: str) -> str:
 def lfs_member(oid: str) -> str:
     """An LFS object in the archive."""
     return f"{LFS_OBJECTS}/{oid}"
-
-
-def snippet_digest(
-    title: str | None, description: str | None, created_at: datetime | None, updated_at: datetime | None
-) -> str:
-    """Name of a snippet's bundle: sha256 in hex of title, description and both times, joined without marks.
-
-    Times are cut to seconds and named as UTC; one without a zone is taken as UTC. The importer computes it
-    anew from the imported row. Source: GitLab 18.9, Snippet#hexdigest.
-    """
-    parts = (title or "", description or "", _ruby_time(created_at), _ruby_time(updated_at))
-    return hashlib.sha256("".join(parts).encode()).hexdigest()
-
-
-def _ruby_time(moment: datetime | None) -> str:
-    if moment is None:
-        return ""
-    utc = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    return utc.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def archive_file_name(full_path: str, moment: datetime) -> str:

@@ -1,0 +1,28 @@
+"""What many tests share. Other fixtures lie beside, in files named ``fix_*.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from export_core.sources.embedded.instance import EmbeddedInstance
+from export_core.workspace import Home
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedInstance]:
+    """A running embedded instance, one for all tests of a worker: use project paths of your own."""
+    instance = EmbeddedInstance(Home(tmp_path_factory.mktemp("home")))
+    with instance.session():
+        yield instance
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The facts and real archives beside the checkout; tests that need them skip where they are absent."""
+    directory = Path(__file__).parents[2] / "shared"
+    if not directory.is_dir():
+        pytest.skip("the folder ../shared is not here")
+    return directory
