@@ -1,17 +1,20 @@
 """A Typer group that imports a command's module only when that command is used.
 
+A command's module has the function, whose docstring is the help, and ``EXAMPLES``, whole command lines.
+
 Typer (0.29 at least) also builds a pydantic validator for every option at every start, which costs 0.15 s;
 our options are texts, numbers and flags, so that plain conversions do (see ``_simplify``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
 from importlib import import_module
+from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -28,6 +31,37 @@ class Entry:
     exit_codes: tuple[int, ...] = (0, 1, 2)
 
 
+def command_of(options: type[Any], run: Callable[[Context, Any], Any]) -> Callable[..., Any]:
+    """A function for typer whose options are the fields of a frozen dataclass, each declared once.
+
+    A field of type ``tuple[str, ...]`` is an option that may be repeated. The command calls ``run`` with
+    typer's context and one object of the dataclass; its help is ``run``'s docstring.
+    """
+    hints = get_type_hints(options, include_extras=True)
+
+    def command(ctx: Context, **values: Any) -> Any:
+        return run(ctx, options(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}))
+
+    keyword = Parameter.KEYWORD_ONLY
+    declared = [Parameter("ctx", keyword, annotation=typer.Context)]
+    for item in fields(options):
+        default = Parameter.empty if item.default is MISSING else item.default
+        declared.append(
+            Parameter(item.name, keyword, default=default, annotation=_repeated(hints[item.name]))
+        )
+    command.__signature__ = Signature(declared)  # type: ignore[attr-defined]
+    command.__annotations__ = {item.name: item.annotation for item in declared}
+    command.__doc__ = run.__doc__
+    return command
+
+
+def _repeated(hint: Any) -> Any:
+    """Typer's spelling of a repeated option: a list, where frozen values have a tuple."""
+    if get_origin(hint) is Annotated and get_args(hint)[0] == tuple[str, ...]:
+        return Annotated[(list[str], *get_args(hint)[1:])]
+    return hint
+
+
 class LeanCommand(TyperCommand):
     """A command whose plain options are converted without pydantic."""
 
@@ -38,7 +72,7 @@ class LeanCommand(TyperCommand):
 
 
 class LazyGroup(TyperGroup):
-    """A group of commands known by a literal table. Subclasses fill ``entries`` and ``epilog_for``."""
+    """A group of commands known by a literal table. Subclasses say ``entries`` and ``epilog_for``."""
 
     entries: Mapping[str, Entry] = {}
 
@@ -60,13 +94,14 @@ class LazyGroup(TyperGroup):
     def load(self, name: str) -> Any:
         """Import a command's function and make a command of it."""
         entry = self.entries[name]
-        module, _, function = entry.function.partition(":")
+        path, _, function = entry.function.partition(":")
+        module = import_module(path)
+        epilog = self.epilog_for(entry, getattr(module, "EXAMPLES", ()))
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
-        command = app.command(name, cls=LeanCommand, short_help=entry.help, epilog=self.epilog_for(entry))
-        command(getattr(import_module(module), function))
+        app.command(name, cls=LeanCommand, short_help=entry.help, epilog=epilog)(getattr(module, function))
         return typer.main.get_command(app)
 
-    def epilog_for(self, entry: Entry) -> str:
+    def epilog_for(self, entry: Entry, examples: Sequence[str]) -> str:
         """What stands below a command's help."""
         raise NotImplementedError
 

@@ -76,9 +76,10 @@ class PackmuleGroup(LazyGroup):
 
     entries = COMMANDS
 
-    def epilog_for(self, entry: Entry) -> str:
-        """The exit codes that a command may give."""
-        return exit_code_text(entry.exit_codes)
+    def epilog_for(self, entry: Entry, examples: Sequence[str]) -> str:
+        """Examples, and the exit codes that a command may give."""
+        shown = ["\b", "Examples:", *(f"  {example}" for example in examples), "\n"] if examples else []
+        return "\n".join([*shown, exit_code_text(entry.exit_codes)])
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
         """Run one command line and leave with its exit code."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ class Wiring:
 
     @cached_property
     def home(self) -> Home:
-        """packmule's own directory; it exists, and only its owner may enter. Raises StoreUnusable."""
+        """The directory that holds all of packmule's own data; it exists. Raises StoreUnusable."""
         from cli.config import home_directory
 
         return Home(_private_directory(home_directory(self._environ)))
@@ -98,7 +98,7 @@ class Wiring:
             strategy_for=self.strategy_for,
             listener=listener,
             stop=stop,
-            notify=self._notifier(),
+            notify=self.notify,
         )
         return exporter.run(job_id, restart=restart)
 
@@ -113,10 +113,13 @@ class Wiring:
 
         return Surroundings(load_archive=self.load_archive)
 
-    def _notifier(self) -> Callable[..., Any]:
-        from strategies.notification import notify
+    def notify(self, job: Job) -> list[str]:
+        """Tell the job's receivers that it ended; warnings about those that could not be told."""
+        from strategies.notify import send
+        from strategies.notify_text import Kind, message_for
 
-        return notify
+        kind = Kind.SUCCESS if job.status == "finished" else Kind.FAILURE
+        return send(job.request.notify, message_for(kind, job))
 
 
 def wiring(ctx: typer.Context) -> Wiring:

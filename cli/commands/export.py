@@ -1,0 +1,138 @@
+"""``packmule export``."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from cli.commands.export_options import ExportOptions
+from cli.lazy import Context, command_of
+from cli.requests import check_receivers, check_relations, job_request, same_export
+from cli.running import closing_words, foreground, place_of
+from cli.wiring import Wiring, wiring
+from export_core.errors import JobConflict, PackmuleError, UsageError
+from export_core.job import Job, JobRequest, JobStatus
+
+if TYPE_CHECKING:
+    from export_core.source import Source
+
+LETS_GO = 60.0
+"""Seconds that a running export gets to let go of its job when it is restarted from here."""
+
+
+EXAMPLES = (
+    "packmule export group/project --to project.tar.gz",
+    "packmule export group/project --to 's3://bucket/{project}-{date}.tar.gz' --no-local-copy",
+    "packmule export group/project --source production --skip lfs_objects --queue",
+    "packmule export --group group --source production",
+)
+
+
+def run(ctx: Context, options: ExportOptions) -> int | None:
+    """Export a project into an archive and hand it on.
+
+    Everything is read from one snapshot, by several threads, and goes where --to says; without --to the
+    archive stays in packmule's own store. Its place is printed on stdout, all else on stderr. An
+    interrupted export goes on with packmule resume.
+    """
+    wires = wiring(ctx)
+    if options.group is not None or options.all_projects:
+        from cli.commands.export_many import export_many
+
+        return export_many(wires, options)
+    request = job_request(_project(options), options, wires.config, wires.home)
+    source = wires.source_for(request)
+    check_relations(request, source.relations())
+    check_receivers(request)
+    if options.dry_run:
+        _show_plan(wires, options, request, source)
+        return None
+    job, restart = _job_for(wires, request, restart=options.restart)
+    if options.queue:
+        _tell_queued(wires, job, options)
+    else:
+        run_and_tell(wires, job.id, restart=restart, json=options.json, quiet=options.quiet)
+    return None
+
+
+export = command_of(ExportOptions, run)
+
+
+def run_and_tell(wires: Wiring, job_id: int, *, restart: bool, json: bool, quiet: bool) -> Job:
+    """Run a job in the foreground; its place or its JSON on stdout, its JSON also when it fails."""
+    began = time.monotonic()
+    try:
+        with foreground(wires, quiet=quiet or json) as here:
+            job = here.run(job_id, restart=restart)
+    except PackmuleError:
+        if json:
+            print_job(wires, wires.store.get(job_id))
+        raise
+    if json:
+        print_job(wires, job)
+    else:
+        if not quiet:
+            wires.message(closing_words(job, time.monotonic() - began))
+        wires.out(place_of(job))
+    return job
+
+
+def print_job(wires: Wiring, job: Job) -> None:
+    """A job as the JSON document of this run."""
+    from cli.render import job_json
+
+    wires.print_json(job_json(job))
+
+
+def _project(options: ExportOptions) -> str:
+    if options.project is None:
+        raise UsageError("which project?", hint="packmule export group/project, or --group, or --all")
+    if options.include or options.exclude:
+        raise UsageError("--include and --exclude choose among the projects of --group or --all")
+    return options.project
+
+
+def _job_for(wires: Wiring, request: JobRequest, *, restart: bool) -> tuple[Job, bool]:
+    """The job to run, and whether it starts over. Raises JobConflict when that very export is running."""
+    twins = [job for job in wires.store.list(project=request.project) if same_export(job, request)]
+    running = next((job for job in twins if job.status is JobStatus.STARTED), None)
+    if running is not None and not restart:
+        raise JobConflict(
+            f"job {running.id} is exporting {request.project} to {place_of(running)} right now",
+            hint=f"packmule cancel {running.id} stops it; --restart starts it anew",
+        )
+    if running is not None:
+        _let_go(wires, running)
+    old = running or next((job for job in twins if job.status is JobStatus.INTERRUPTED), None)
+    if restart and old is not None and old.request == request:
+        return old, True
+    return wires.store.create(request), False
+
+
+def _let_go(wires: Wiring, running: Job) -> None:
+    """Ask the process that runs a job to let go of it, and wait until it has."""
+    wires.store.request(running.id, "restart")
+    deadline = time.monotonic() + LETS_GO
+    while wires.store.get(running.id).status is JobStatus.STARTED:
+        if time.monotonic() > deadline:
+            raise JobConflict(f"job {running.id} does not stop", hint=f"packmule show {running.id}")
+        time.sleep(0.1)
+
+
+def _tell_queued(wires: Wiring, job: Job, options: ExportOptions) -> None:
+    if options.json:
+        print_job(wires, job)
+    else:
+        wires.message(f"job {job.id} is queued; packmule work runs it")
+        wires.out(str(job.id))
+
+
+def _show_plan(wires: Wiring, options: ExportOptions, request: JobRequest, source: Source) -> None:
+    from cli.dry_run import plan_document, plan_table, read_plan
+
+    plan = read_plan(source, request)
+    document = plan_document(request, plan)
+    if options.json:
+        wires.print_json(document)
+    else:
+        wires.out(plan_table(document))

@@ -1,0 +1,61 @@
+"""``packmule verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli.quantities import human_bytes, human_count
+from cli.wiring import Wiring, wiring
+from export_core.errors import ArchiveInvalid
+
+if TYPE_CHECKING:
+    from export_core.verify_report import VerifyReport
+
+EXAMPLES = ("packmule verify project.tar.gz", "packmule verify project.tar.gz --json")
+
+
+def verify(
+    ctx: typer.Context,
+    archive: Annotated[Path, typer.Argument(metavar="ARCHIVE", help="A project archive (.tar.gz).")],
+    json: Annotated[bool, typer.Option("--json", help="Print the report as one JSON document.")] = False,
+) -> None:
+    """Would GitLab import this archive, and is it whole?
+
+    The importer's own checklist: version, tree, lines and their size, repositories, uploads, LFS digests,
+    limits. Every problem is listed; with any, the exit code is 7.
+    """
+    from export_core.verify import verify_archive
+
+    wires = wiring(ctx)
+    report = verify_archive(archive)
+    if json:
+        wires.print_json(report.to_json())
+    else:
+        _show(wires, report)
+    if not report.importable:
+        count = len(report.problems)
+        what = "1 problem" if count == 1 else f"{count} problems"
+        raise ArchiveInvalid(f"{archive} is not importable: {what}")
+
+
+def _show(wires: Wiring, report: VerifyReport) -> None:
+    """The report for people: relations and their counts, then everything that was found."""
+    for count in report.relations.values():
+        wires.out(f"{count.name:<24} {human_count(count.lines):>10} lines {human_bytes(count.bytes):>10}")
+    for name in report.unknown_relations:
+        wires.out(f"note: GitLab 18.9 has no relation {name}; it would be left out")
+    for key, records in sorted(report.unknown_keys.items()):
+        wires.out(f"note: GitLab 18.9 does not know {key} ({human_count(records)} records)")
+    for warning in report.warnings:
+        wires.out(f"warning: {warning}")
+    for problem in report.problems:
+        wires.out(f"problem: {problem}")
+    if report.importable:
+        lines = sum(count.lines for count in report.relations.values())
+        wires.out(
+            f"importable: {human_count(lines)} lines in {len(report.relations)} relations, "
+            f"made by GitLab {report.gitlab_version or 'of unknown version'}"
+        )

@@ -1,0 +1,169 @@
+"""Shows what happens in jobs: live on a terminal, in occasional lines elsewhere, not at all when quiet.
+
+A thread looks at the tally some times a second; an event itself costs an addition, whatever is shown.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Protocol
+
+from cli.quantities import human_bytes, human_count, human_seconds
+from cli.tally import BytesTally, JobTally, RelationTally, Tally
+
+if TYPE_CHECKING:
+    from cli.output import Output
+    from export_core.events import Listener
+
+PLAIN_INTERVAL = 10.0
+"""Seconds between two lines about the same phase where nobody watches."""
+
+Say = Callable[[str], None]
+
+
+class View(Protocol):
+    """Something that shows a tally."""
+
+    interval: float
+
+    def look(self, tally: Tally) -> None:
+        """Show how it stands now. The caller holds the tally's lock."""
+        ...
+
+
+@contextlib.contextmanager
+def shown(output: Output, *, quiet: bool) -> Iterator[Listener]:
+    """A listener whose events are shown on stderr until the end of the block."""
+    tally = Tally()
+    with _view(output, quiet=quiet) as view:
+        ended = threading.Event()
+        thread = threading.Thread(target=_keep_looking, args=(view, tally, ended), daemon=True)
+        thread.start()
+        try:
+            yield tally
+        finally:
+            ended.set()
+            thread.join()
+            with tally.lock:
+                view.look(tally)
+
+
+def _keep_looking(view: View, tally: Tally, ended: threading.Event) -> None:
+    while not ended.wait(view.interval):
+        with tally.lock:
+            view.look(tally)
+
+
+@contextlib.contextmanager
+def _view(output: Output, *, quiet: bool) -> Iterator[View]:
+    if quiet:
+        yield WarningsView(output.message)
+    elif sys.stderr.isatty():
+        from cli.progress_live import live_view
+
+        with live_view(output.console_err) as view:
+            yield view
+    else:
+        yield PlainView(output.message)
+
+
+class WarningsView:
+    """Only what the user must know."""
+
+    interval = 1.0
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._told: dict[int, int] = {}
+
+    def look(self, tally: Tally) -> None:
+        """Tell new warnings."""
+        for number, job in tally.jobs.items():
+            for warning in job.warnings[self._told.get(number, 0) :]:
+                self._say(f"warning: {warning}")
+            self._told[number] = len(job.warnings)
+
+
+class Ended:
+    """Remembers which relations ended in this run, so that each is told once."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[int, str]] = set()
+
+    def new(self, number: int, job: JobTally) -> list[str]:
+        """Relations that have ended since the last call."""
+        ended = [name for name, relation in job.relations.items() if relation.ended is not None]
+        new = [name for name in ended if (number, name) not in self._known]
+        self._known.update((number, name) for name in new)
+        return new
+
+
+class PlainView:
+    """A line when a phase begins, a line for every finished relation, and a sign of life now and then."""
+
+    interval = 0.5
+
+    def __init__(self, say: Say) -> None:
+        self._say = say
+        self._warnings = WarningsView(say)
+        self._ended = Ended()
+        self._phases: dict[int, str] = {}
+        self._spoken: dict[int, float] = {}
+
+    def look(self, tally: Tally) -> None:
+        """Tell what is new."""
+        now = tally.clock()
+        for number, job in tally.jobs.items():
+            news = [relation_line(name, job.relations[name], now) for name in self._ended.new(number, job)]
+            if job.phase != self._phases.get(number, ""):
+                self._phases[number] = job.phase
+                news.append(f"{job.phase} {job.project}")
+            elif not news and not job.status and now - self._spoken.get(number, now) >= PLAIN_INTERVAL:
+                news.append(standing(job, now))
+            for text in news:
+                self._say(f"job {number}: {text}")
+            if news or number not in self._spoken:
+                self._spoken[number] = now
+        self._warnings.look(tally)
+
+
+def relation_line(name: str, relation: RelationTally, now: float) -> str:
+    """A finished relation in a line."""
+    if relation.began is None or not relation.lines_done:
+        return f"{name} done"
+    seconds = (relation.ended or now) - relation.began
+    return f"{name}: {human_count(relation.lines_done)} lines in {human_seconds(seconds)}"
+
+
+def standing(job: JobTally, now: float) -> str:
+    """How far a job is, in a line."""
+    if job.phase in job.bytes:
+        moved = job.bytes[job.phase]
+        return f"{job.phase} {moved_text(moved)}, {human_bytes(moved.rate(now))}/s{left_text(moved, now)}"
+    parts = sum(relation.parts for relation in job.relations.values())
+    done = sum(relation.parts_done for relation in job.relations.values())
+    lines = sum(relation.lines_done for relation in job.relations.values())
+    return f"{job.phase}: {done} of {parts} parts, {human_count(lines)} lines"
+
+
+def moved_text(moved: BytesTally) -> str:
+    """``12 MB of 30 MB``."""
+    if moved.total is None:
+        return human_bytes(moved.done)
+    return f"{human_bytes(moved.done)} of {human_bytes(moved.total)}"
+
+
+def left_text(moved: BytesTally, now: float) -> str:
+    """``, 12 s left``; empty when nobody can know."""
+    left = moved.left(now)
+    return "" if left is None else f", {human_seconds(left)} left"
+
+
+def lines_text(relation: RelationTally) -> str:
+    """``1,200 of 20,000 lines``, or parts where the source does not count lines."""
+    if relation.lines is None:
+        return f"{relation.parts_done} of {relation.parts} parts"
+    return f"{human_count(relation.lines_done)} of {human_count(relation.lines)} lines"

@@ -1,0 +1,137 @@
+"""From the words of ``packmule export`` to the request that is stored with a job."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import strategies
+from cli.commands.export_options import ExportOptions
+from cli.config import Config, SourceConfig
+from cli.quantities import parse_duration
+from export_core.errors import UsageError
+from export_core.job import Job, JobRequest
+from export_core.sources import check_settings
+from export_core.workspace import Home
+from strategies.rate_limit import parse_rate
+from strategies.words import Words
+
+
+def job_request(project: str, options: ExportOptions, config: Config, home: Home) -> JobRequest:
+    """What is stored with the job. Raises UsageError for words that fit nothing or not each other."""
+    source = chosen_source(options, config)
+    return JobRequest(
+        project=project_path(project, source),
+        source=source.name,
+        source_options=source.stored(),
+        strategy=strategies.choose(options.strategy, words_for(options, home)),
+        only=names(options.only),
+        skip=names(options.skip),
+        workers=options.workers or config.workers,
+        compression_level=_first(options.compression_level, config.compression_level),
+        allow_missing=options.allow_missing,
+        strict=options.strict,
+        reuse=not options.no_reuse,
+        notify=options.notify or config.notify,
+        export_options=_export_options(options),
+    )
+
+
+def chosen_source(options: ExportOptions, config: Config) -> SourceConfig:
+    """The source with the settings of ``--source-option``. Raises UsageError."""
+    source = config.find_source(options.source)
+    more = dict(_setting(text) for text in options.source_option)
+    check_settings(source.kind, more)
+    return replace(source, settings={**source.settings, **more}) if more else source
+
+
+def project_path(text: str, source: SourceConfig) -> str:
+    """A GitLab path has no slash at its ends; a page's path begins with one. Raises UsageError."""
+    path = text.strip() if source.kind == "growi" else text.strip().strip("/")
+    if not path or "\0" in path or "//" in path:
+        raise UsageError(f"{text!r} is not the path of a project", hint="for example group/project")
+    return path
+
+
+def words_for(options: ExportOptions, home: Home) -> Words:
+    """What the user said about the destination."""
+    more = {name: getattr(options, name) for name in ("storage_class", "sse")}
+    return Words(
+        to=options.to,
+        force=options.force,
+        home=str(home.root),
+        store_dir=str(home.archives),
+        limit_rate=parse_rate(options.limit_rate) if options.limit_rate else None,
+        local_copy=not options.no_local_copy,
+        method=options.method,
+        headers=options.header,
+        endpoint_url=options.endpoint_url,
+        profile=options.profile,
+        region=options.region,
+        more={name: value for name, value in more.items() if value is not None},
+    )
+
+
+def names(texts: Iterable[str]) -> tuple[str, ...]:
+    """Relation names of ``--only a,b --only c``, each once."""
+    return tuple(dict.fromkeys(name.strip() for text in texts for name in text.split(",") if name.strip()))
+
+
+def check_relations(request: JobRequest, known: Sequence[str]) -> None:
+    """Raise UsageError when ``--only`` or ``--skip`` names a relation that the source does not have."""
+    unknown = [name for name in (*request.only, *request.skip) if name not in known]
+    if unknown:
+        which = f"no relation {unknown[0]!r}" if len(unknown) == 1 else f"no relations {', '.join(unknown)}"
+        raise UsageError(f"{request.source} has {which}", hint=f"relations: {', '.join(known)}")
+    if request.only and not set(request.only) - set(request.skip):
+        raise UsageError("--only and --skip together leave nothing to export")
+
+
+def check_receivers(request: JobRequest) -> None:
+    """Raise UsageError when a notification URL is not understood: before the work, not after it."""
+    if request.notify:
+        from strategies.notify import check_urls
+
+        check_urls(request.notify)
+
+
+def same_export(job: Job, request: JobRequest) -> bool:
+    """Whether a job carries the same project to the same place, where two would collide.
+
+    Archives that stay in packmule's own store, or whose key holds ``{job}``, never collide.
+    """
+    mine, theirs = request.strategy, job.request.strategy
+    place = str(mine.options.get("to") or mine.destination or "")
+    if not place or "{job}" in place:
+        return False
+    return (job.project, job.request.source, theirs.name, theirs.destination, theirs.options.get("to")) == (
+        request.project,
+        request.source,
+        mine.name,
+        mine.destination,
+        mine.options.get("to"),
+    )
+
+
+def _export_options(options: ExportOptions) -> dict[str, Any]:
+    """Options that only the source reads; those that were not given are left out."""
+    pause = parse_duration(options.pause).total_seconds() if options.pause else None
+    values = {
+        "as_user": options.as_user,
+        "allow_missing": options.allow_missing or None,
+        "max_db_load": options.max_db_load,
+        "pause": pause,
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--source-option takes KEY=VALUE, not {text!r}")
+    return key.strip(), value
+
+
+def _first(given: int | None, default: int) -> int:
+    return default if given is None else given

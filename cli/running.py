@@ -1,0 +1,94 @@
+"""Runs jobs in the foreground: progress on stderr, Ctrl-C, and the closing words."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from cli.quantities import human_bytes, human_count, human_seconds
+from cli.signals import stopping
+from export_core.errors import Interrupted, PackmuleError
+from export_core.job import Job
+from export_core.stop import Stop
+
+if TYPE_CHECKING:
+    from cli.wiring import Wiring
+    from export_core.events import Event, Listener
+
+
+class Foreground:
+    """Jobs that this terminal runs. One stop flag for all of them."""
+
+    def __init__(self, wires: Wiring, listener: Listener, stop: Stop, mine: set[int]) -> None:
+        self._wires = wires
+        self._listener = listener
+        self._mine = mine
+        self.stop = stop
+
+    def run(self, job_id: int, *, restart: bool = False) -> Job:
+        """Run a job to its end. Raises PackmuleError, an interruption with the way to go on."""
+        self._mine.add(job_id)
+        try:
+            return self._wires.run_job(job_id, self._listener, self.stop, restart=restart)
+        except Interrupted as exc:
+            hint = f"continue with: packmule resume {job_id}"
+            raise Interrupted(f"job {job_id}: {exc.message}", hint=hint) from exc
+        finally:
+            self._mine.discard(job_id)
+
+
+@contextlib.contextmanager
+def foreground(wires: Wiring, *, quiet: bool) -> Iterator[Foreground]:
+    """Show progress and obey signals until the end of the block."""
+    from cli.progress import shown
+
+    stop, mine = Stop(), set[int]()
+
+    def let_go() -> None:
+        for job_id in sorted(mine.copy()):
+            _release(wires, job_id)
+            wires.message(f"job {job_id} was interrupted; continue with: packmule resume {job_id}")
+
+    with shown(wires.output, quiet=quiet) as tally, stopping(stop, let_go):
+        yield Foreground(wires, _told_to_log_too(tally), stop, mine)
+
+
+def _release(wires: Wiring, job_id: int) -> None:
+    """Give a job back; without it, the next look at the job finds its owner gone."""
+    from export_core.ownership import current_owner
+
+    with contextlib.suppress(PackmuleError):
+        wires.store.release(job_id, current_owner())
+
+
+def _told_to_log_too(listener: Listener) -> Listener:
+    from cli.logging_setup import log_event
+
+    def both(event: Event) -> None:
+        listener(event)
+        log_event(event)
+
+    return both
+
+
+def place_of(job: Job) -> str:
+    """Where a finished job's archive is: a path, or a URL with secrets masked."""
+    told = job.delivery.get("destination") or (job.archive.path if job.archive else None)
+    return str(told or job.request.strategy.destination or "")
+
+
+def closing_words(job: Job, seconds: float | None = None) -> str:
+    """A finished job in a sentence or two, for stderr."""
+    lines = sum(relation.lines for relation in job.relations)
+    facts = [f"{len(job.relations)} relations", f"{human_count(lines)} lines"]
+    if job.archive:
+        facts.insert(0, human_bytes(job.archive.size))
+    if seconds is not None:
+        facts.append(human_seconds(seconds))
+    text = f"job {job.id} finished: {job.project} -> {place_of(job)} ({', '.join(facts)})"
+    if job.reused_from is not None:
+        text += f"\nnothing changed since job {job.reused_from}: its archive was reused"
+    if job.warnings:
+        text += f"\n{len(job.warnings)} warnings; packmule show {job.id} lists them"
+    return text
