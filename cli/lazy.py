@@ -3,12 +3,12 @@
 A command's module has the function, whose docstring is the help, and ``EXAMPLES``, whole command lines.
 
 Typer (0.29 at least) also builds a pydantic validator for every option at every start, which costs 0.15 s;
-our options are texts, numbers and flags, so that plain conversions do (see ``_simplify``).
+our options are texts, numbers and flags, so that plain conversions do (see ``_simplified``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
 from importlib import import_module
@@ -65,10 +65,9 @@ def _repeated(hint: Any) -> Any:
 class LeanCommand(TyperCommand):
     """A command whose plain options are converted without pydantic."""
 
-    def make_context(self, *args: Any, **kwargs: Any) -> Context:
-        """Typer's own, after the options were simplified."""
-        _simplify(self.params)
-        return super().make_context(*args, **kwargs)
+    def get_params(self, ctx: Context) -> list[Any]:
+        """Typer's own, --help among them, with plain conversions."""
+        return _simplified(super().get_params(ctx))
 
 
 class LazyGroup(TyperGroup):
@@ -76,10 +75,9 @@ class LazyGroup(TyperGroup):
 
     entries: Mapping[str, Entry] = {}
 
-    def make_context(self, *args: Any, **kwargs: Any) -> Context:
-        """Typer's own, after the options were simplified."""
-        _simplify(self.params)
-        return super().make_context(*args, **kwargs)
+    def get_params(self, ctx: Context) -> list[Any]:
+        """Typer's own, --help among them, with plain conversions."""
+        return _simplified(super().get_params(ctx))
 
     def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002 -- typer's signature
         """All names, in the order of the table."""
@@ -155,14 +153,15 @@ _CONVERSIONS: Mapping[Any, tuple[Callable[[Any], Any], str]] = {
 }
 
 
-def _simplify(params: Iterable[Any]) -> None:
-    """Give plain options plain conversions, where typer has a place for them."""
+def _simplified(params: list[Any]) -> list[Any]:
+    """The same parameters, plain ones with plain conversions, where typer has a place for them."""
     for param in params:
         descriptor = getattr(param, "type_descriptor", None)
         info = getattr(descriptor, "parameter_info", None)
         conversion = _CONVERSIONS.get(getattr(descriptor, "annotation", None)) if _is_plain(info) else None
         if conversion is not None and getattr(param, "_runtime_param", False) is None:
             param._runtime_param = _PlainParam(*conversion, info)
+    return params
 
 
 def _is_plain(info: Any) -> bool:
