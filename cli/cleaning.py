@@ -1,0 +1,106 @@
+"""Clean-up with the parts of this run: what lies around, the plan, and what it is carried out with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from export_core.cleaner import Facts, OnDisk, Policy, Removal, leftovers, plan_cleanup
+from export_core.errors import ExportFailed
+from export_core.removal import Result, Tools, apply_cleanup, look_around
+
+if TYPE_CHECKING:
+    from cli.config import Retention
+    from cli.wiring import Wiring
+    from export_core.store import JobStore
+
+DELIVERY = "delivery"
+"""The checkpoint that a strategy keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryCheckpoint:
+    """A job's delivery checkpoint, as a strategy's ``abandon`` wants it."""
+
+    store: JobStore
+    job_id: int
+
+    def load(self) -> dict[str, Any]:
+        """The last saved value."""
+        return self.store.load_checkpoint(self.job_id, DELIVERY)
+
+    def save(self, value: Mapping[str, Any]) -> None:
+        """Replace it, durably."""
+        self.store.save_checkpoint(self.job_id, DELIVERY, value)
+
+
+def policy_of(retention: Retention) -> Policy:
+    """The rules of config.toml."""
+    return Policy(
+        archives=retention.archives,
+        jobs=retention.jobs,
+        expire_unfinished=retention.expire_unfinished,
+        keep_last=retention.keep_last,
+    )
+
+
+def plan(wires: Wiring, policy: Policy) -> list[Removal]:
+    """Everything that the rules remove now."""
+    facts = _facts(wires)  # before the jobs: a job's row is there before its files
+    return plan_cleanup(wires.store.list(), datetime.now(UTC), policy, facts)
+
+
+def carry_out(wires: Wiring, removals: list[Removal]) -> Iterator[Result]:
+    """Remove; one result for each removal, as it is done."""
+    return apply_cleanup(removals, _tools(wires))
+
+
+def remove_leftovers(wires: Wiring, job_id: int) -> list[Result]:
+    """Remove the work directory and the upload of a job that was cancelled; what became of each."""
+    facts = look_around(wires.home, wires.store.unfinished_deliveries())
+    return list(carry_out(wires, leftovers(wires.store.get(job_id), facts)))
+
+
+def _facts(wires: Wiring) -> Facts:
+    facts = look_around(wires.home, wires.store.unfinished_deliveries())
+    if not wires.home.embedded.exists():
+        return facts
+    from export_core.sources.embedded.disuse import is_unused
+    from export_core.sources.embedded.server import EmbeddedServer
+
+    if not is_unused(wires.home.embedded):
+        return facts
+    found = OnDisk(str(wires.home.embedded), None, 0)
+    return replace(facts, embedded=found, embedded_runs=EmbeddedServer(wires.home.embedded).is_running())
+
+
+def _tools(wires: Wiring) -> Tools:
+    return Tools(
+        home=wires.home,
+        records=wires.store,
+        abandon=lambda job_id: _abandon(wires, job_id),
+        stop_embedded=lambda: _stop_embedded(wires),
+        remove_embedded=lambda: _remove_embedded(wires),
+    )
+
+
+def _abandon(wires: Wiring, job_id: int) -> None:
+    job = wires.store.get(job_id)
+    checkpoint = DeliveryCheckpoint(wires.store, job_id)
+    wires.strategy_for(job.request.strategy).abandon(job, checkpoint)
+    checkpoint.save({})
+
+
+def _stop_embedded(wires: Wiring) -> None:
+    from export_core.sources.embedded.server import EmbeddedServer
+
+    EmbeddedServer(wires.home.embedded).stop_if_unused()
+
+
+def _remove_embedded(wires: Wiring) -> None:
+    from export_core.sources.embedded.disuse import remove_if_unused
+
+    if wires.home.embedded.exists() and not remove_if_unused(wires.home.embedded):
+        raise ExportFailed("somebody uses it now")

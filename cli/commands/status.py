@@ -1,0 +1,35 @@
+"""``packmule status``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cli.render import status_json, status_words
+from cli.wiring import wiring
+from export_core.export_status import project_export
+
+
+def status(
+    ctx: typer.Context,
+    project: Annotated[str, typer.Argument(metavar="PROJECT", help="Full path of the project.")],
+    source: Annotated[str | None, typer.Option(metavar="NAME", help="Only exports from this source.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """The export status of a project in GitLab's words.
+
+    none, queued, started, finished, regeneration_in_progress (a new export while the previous archive is
+    still there) or failed. A project that was never exported is none, which is no error.
+
+    \b
+    Example:
+      packmule status group/project --json
+    """
+    wires = wiring(ctx)
+    path = project.rstrip("/") or "/"  # the latter is the root page of a wiki
+    found = project_export(wires.store.list(project=path, source=source))
+    if json:
+        wires.print_json(status_json(path, found))
+    else:
+        wires.out(status_words(path, found))
