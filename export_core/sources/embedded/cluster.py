@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from export_core.errors import SourceUnavailable
+from export_core.ownership import process_started
 from export_core.sources.embedded.identity import choose, environment, launcher
 
 USER = "packmule"
@@ -128,19 +129,10 @@ class Cluster:
         for how in (signal.SIGINT, signal.SIGQUIT):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(lines[0]), how)
-            if self._wait_until_gone():
+            if _wait_until_gone(int(lines[0])):
                 _remove_short_directory(sockets, self.home)
                 return
         raise self._failure("PostgreSQL of the embedded instance did not stop")
-
-    def _wait_until_gone(self) -> bool:
-        deadline = time.monotonic() + _STOP_SECONDS
-        while time.monotonic() < deadline:
-            # The pid file goes last, when all backends are gone; a killed postmaster leaves it behind.
-            if not self._pid_file() or not self.is_running():
-                return True
-            time.sleep(0.01)
-        return False
 
     def _initialise(self, identity: str) -> None:
         fresh = self.home / "data.new"
@@ -203,8 +195,11 @@ class Cluster:
         user for that server. Its check for orphaned backends needs the file, so it goes only when no
         process works in the data directory.
         """
+        import psutil
+
         lines = self._pid_file()
-        if lines and lines[0].isdigit() and _is_alive(int(lines[0])) and not _works_in(self.data):
+        # A zombie counts as a process here, as it does for PostgreSQL.
+        if lines and lines[0].isdigit() and psutil.pid_exists(int(lines[0])) and not _works_in(self.data):
             (self.data / "postmaster.pid").unlink(missing_ok=True)
 
     def _pid_file(self) -> list[str]:
@@ -250,7 +245,9 @@ def _socket_directory(home: Path, identity: str) -> Path:
     if len(os.fsencode(directory / _SOCKET)) > _SOCKET_PATH_LIMIT:
         directory = Path(tempfile.mkdtemp(prefix="packmule-", dir=_short_place()))
     else:
-        directory.mkdir(mode=0o700, exist_ok=True)
+        # A killed server's lock file stays, and counts as long as its number belongs to any process.
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(mode=0o700)
     if os.geteuid() == 0 and identity.startswith(("capable:", "user:")):
         _, uid, gid = identity.split(":")
         os.chown(directory, int(uid), int(gid))
@@ -267,14 +264,13 @@ def _remove_short_directory(sockets: Path | None, home: Path) -> None:
         shutil.rmtree(sockets, ignore_errors=True)
 
 
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _wait_until_gone(pid: int) -> bool:
+    deadline = time.monotonic() + _STOP_SECONDS
+    while time.monotonic() < deadline:
+        if process_started(pid) is None:
+            return True
+        time.sleep(0.005)
+    return False
 
 
 def _works_in(directory: Path) -> bool:
