@@ -767,6 +767,14 @@ PROJECT_SETTINGS_ATTRIBUTES = (
 )
 """Attributes of the root object that lie in ``project_settings``."""
 
+KEPT_ATTRIBUTES: Mapping[str, tuple[str, ...]] = {
+    "projects": ("default_branch",),
+    "labels": ("textColor",),
+    "merge_requests": ("diff_head_sha", "source_branch_sha", "target_branch_sha"),
+}
+"""What GitLab computes from a repository or by a rule that changed: the embedded instance keeps these values
+as the archive had them, in the column ``packmule_kept`` (jsonb) of the table."""
+
 RELATIONS: tuple[Node, ...] = (
     _LABELS,
     _MILESTONES,

@@ -1,0 +1,46 @@
+"""The tables and columns that a database really has: GitLab 15 to 18 differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psycopg
+
+_COLUMNS = """
+SELECT c.relname, a.attname, format_type(a.atttypid, NULL)
+FROM pg_class c
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relname = ANY(%s) AND pg_table_is_visible(c.oid)
+ORDER BY c.relname, a.attnum
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """``tables[table][column]`` is the column's type as PostgreSQL names it."""
+
+    tables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def has(self, table: str, column: str | None = None) -> bool:
+        """Whether a table, or a column of it, exists."""
+        columns = self.tables.get(table)
+        return columns is not None and (column is None or column in columns)
+
+    def type(self, table: str, column: str) -> str | None:
+        """The type of a column; None when it does not exist."""
+        return self.tables.get(table, {}).get(column)
+
+    def merged(self, other: Catalog) -> Catalog:
+        """Both together; where both have a table, this one's counts."""
+        return Catalog({**other.tables, **self.tables})
+
+
+def read_catalog(connection: psycopg.Connection[Any], tables: list[str]) -> Catalog:
+    """What a database has of ``tables``."""
+    found: dict[str, dict[str, str]] = {}
+    for table, column, type_name in connection.execute(_COLUMNS, (tables,)):
+        found.setdefault(table, {})[column] = type_name
+    return Catalog(found)

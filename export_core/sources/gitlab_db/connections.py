@@ -1,0 +1,112 @@
+"""Connections to GitLab's databases: sessions set up for reading, one frozen snapshot for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from export_core.errors import SourceInterrupted, SourceUnavailable
+
+if TYPE_CHECKING:
+    import psycopg
+
+Connection = "psycopg.Connection[Any]"
+_TEXT_TYPES = ("text", "varchar", "json")
+
+# GitLab's defaults kill idle holders after a minute and long statements after 15 s.
+_SESSION = (
+    "statement_timeout=0",
+    "idle_in_transaction_session_timeout=0",
+    "lock_timeout=0",
+    "timezone=UTC",
+    "datestyle=ISO",
+    "client_encoding=UTF8",
+    "jit=off",
+    "max_parallel_workers_per_gather=0",
+    "work_mem=64MB",
+    # With grouped children these make the plans independent of statistics, which a fresh import lacks.
+    "plan_cache_mode=force_generic_plan",
+    "enable_seqscan=off",
+    "enable_nestloop=off",
+    "bytea_output=hex",
+    "extra_float_digits=1",
+    "application_name=packmule",
+)
+_BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+def connect(dsn: str) -> psycopg.Connection[Any]:
+    """A connection for reading, in autocommit until a snapshot is begun. Raises SourceUnavailable."""
+    import psycopg
+    from psycopg.types.string import ByteaBinaryLoader
+
+    options = " ".join(f"-c {setting}" for setting in _SESSION)
+    try:
+        connection = psycopg.connect(dsn, autocommit=True, options=options, connect_timeout=15)
+    except psycopg.Error as exc:
+        raise SourceUnavailable(
+            f"the database cannot be reached: {reason(exc)}",
+            hint="check host, port, user and password of the source; packmule doctor looks at each",
+        ) from exc
+    # JSON lines stay the bytes that the server sent: no decoding and encoding again.
+    for name in _TEXT_TYPES:
+        connection.adapters.register_loader(name, ByteaBinaryLoader)
+    return connection
+
+
+def freeze(connection: psycopg.Connection[Any]) -> str:
+    """Begin a frozen, read-only transaction and export its snapshot; the id that others join by."""
+    connection.execute(_BEGIN)
+    return str(connection.execute("SELECT pg_export_snapshot()").fetchall()[0][0])
+
+
+def join(connection: psycopg.Connection[Any], snapshot: str) -> None:
+    """Begin a transaction that sees exactly what the snapshot's holder sees. Raises SourceInterrupted."""
+    import psycopg
+
+    connection.execute(_BEGIN)
+    try:
+        connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+    except psycopg.Error as exc:
+        raise SourceInterrupted(
+            f"the snapshot of the export is gone: {reason(exc)}", hint="run: packmule resume"
+        ) from exc
+
+
+def reason(exc: Exception) -> str:
+    """The first line of what the server or the library said."""
+    lines = str(exc).strip().splitlines()
+    return lines[0] if lines else type(exc).__name__
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def database_errors(function: Callable[P, R]) -> Callable[P, R]:
+    """Turn a lost connection into SourceInterrupted and a refusal into SourceUnavailable."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        import psycopg
+
+        try:
+            return function(*args, **kwargs)
+        except psycopg.errors.InsufficientPrivilege as exc:
+            raise SourceUnavailable(
+                f"the database refuses: {reason(exc)}",
+                hint="the role needs SELECT on GitLab's tables; the README lists the GRANTs",
+            ) from exc
+        except psycopg.errors.SerializationFailure as exc:
+            raise SourceInterrupted(
+                f"the replica cancelled the query because of a conflict with recovery: {reason(exc)}",
+                hint="run: packmule resume; or set hot_standby_feedback=on or a longer"
+                " max_standby_streaming_delay on the replica",
+            ) from exc
+        except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
+            raise SourceInterrupted(
+                f"the connection to the database was lost: {reason(exc)}", hint="run: packmule resume"
+            ) from exc
+
+    return wrapped

@@ -1,0 +1,216 @@
+"""Cuts a project into parts: reads ids in the order of the export, looks for repositories and files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from export_core import git
+from export_core.errors import NotFound, SourceUnavailable
+from export_core.gitlab import layout
+from export_core.gitlab.tree import RELATIONS, ROOT, Node
+from export_core.source import Part, Plan, Selection
+from export_core.sources.gitlab_db import members, stored_files
+from export_core.sources.gitlab_db.batches import cut_of, in_batches
+from export_core.sources.gitlab_db.catalog import Catalog
+from export_core.sources.gitlab_db.renderings import Renderer
+from export_core.sources.gitlab_db.repositories import repository_paths
+from export_core.sources.gitlab_db.settings import GitlabSettings, ProjectRef
+from export_core.sources.gitlab_db.snippets import snippet_repositories
+from export_core.sources.gitlab_db.sql import conditions, order_by
+
+if TYPE_CHECKING:
+    import psycopg
+
+FILE_RELATIONS = (
+    "version",
+    "repository",
+    "wiki_repository",
+    "design_repository",
+    "snippets_repository",
+    "avatar",
+    "uploads",
+    "lfs_objects",
+)
+RELATION_NAMES = ("project", *(node.name for node in RELATIONS), *FILE_RELATIONS)
+_BUNDLES = {
+    "repository": layout.PROJECT_BUNDLE,
+    "wiki_repository": layout.WIKI_BUNDLE,
+    "design_repository": layout.DESIGN_BUNDLE,
+}
+# Bundles are begun first: git is single-threaded and the longest of all.
+_BUNDLE_WEIGHT = 1 << 40
+DEFAULT_GITLAB_VERSION = "18.9.0"
+
+
+@dataclass(slots=True)
+class Planner:
+    """Plans one export. ``connections`` by database, all within the snapshot."""
+
+    settings: GitlabSettings
+    project: ProjectRef
+    connections: Mapping[str, psycopg.Connection[Any]]
+    catalogs: Mapping[str, Catalog]
+    options: Mapping[str, Any]
+    warnings: list[str] = field(default_factory=list)
+
+    def plan(self, selection: Selection) -> Plan:
+        """All parts in the order of the archive."""
+        names = tuple(name for name in RELATION_NAMES if selection.includes(name))
+        chosen = set(names)
+        parts: list[Part] = []
+        if "version" in chosen:
+            parts += self._version()
+        lfs: list[Part] = []
+        if "lfs_objects" in chosen:
+            lfs = stored_files.lfs_parts(self)
+            parts.append(lfs[0])
+        for node in (ROOT, *RELATIONS):
+            if node.name in chosen:
+                parts += self._relation(node)
+        parts += self._bundles(chosen)
+        parts += stored_files.parts(self, chosen)
+        parts += lfs[1:]
+        left_out = [name for name in RELATION_NAMES if name not in chosen]
+        if left_out:
+            self.warnings.insert(0, f"left out on request: {', '.join(left_out)}")
+        return Plan(tuple(parts), _directories(parts), tuple(self.warnings), names)
+
+    def connection(self, database: str) -> psycopg.Connection[Any]:
+        """The connection that sees a database."""
+        return self.connections.get(database) or self.connections["main"]
+
+    def catalog(self, database: str) -> Catalog:
+        """What a database has."""
+        return self.catalogs.get(database) or self.catalogs["main"]
+
+    def missing(self, what: str) -> None:
+        """Something that should be exported is gone: fail, or record it with ``--allow-missing``."""
+        if not self.options.get("allow_missing"):
+            raise NotFoundInSource(what)
+        self.warnings.append(what)
+
+    def _version(self) -> Iterator[Part]:
+        texts = {
+            layout.VERSION: layout.FORMAT_VERSION,
+            layout.GITLAB_VERSION: self.settings.gitlab_version or DEFAULT_GITLAB_VERSION,
+            layout.GITLAB_REVISION: self.settings.gitlab_revision or "Unknown",
+        }
+        for number, (member, text) in enumerate(texts.items()):
+            yield Part("version", number, _member(member), {"kind": "text", "text": text}, len(text))
+
+    def _relation(self, node: Node) -> Iterator[Part]:
+        member = _member(layout.ROOT_OBJECT if node is ROOT else layout.relation_member(node.name))
+        if node.condition == "false":
+            yield Part(node.name, 0, member, {"kind": "text", "text": "null"})
+        elif not self.catalog(node.database).has(node.table):
+            self.warnings.append(f"{node.name}: this database has no table {node.table}")
+        elif not node.many:
+            yield Part(node.name, 0, member, {"kind": "rows", "ids": [self.project.id]}, 1000)
+        else:
+            yield from self._rows(node, member)
+
+    def _rows(self, node: Node, member: str) -> Iterator[Part]:
+        rows = self._ids(node)
+        cut = cut_of(node.name)
+        ids = [row[0] for row in rows]
+        partitions = dict(rows)
+        for number, batch in enumerate(in_batches(ids, cut.part)):
+            payload: dict[str, Any] = {"kind": "rows", "ids": batch}
+            found = {partitions[id] for id in batch}
+            if len(found) == 1 and None not in found:
+                payload["partition"] = found.pop()
+            yield Part(node.name, number, member, payload, len(batch) * cut.row_bytes, len(batch))
+        if not ids and node.empty_file:
+            yield Part(node.name, 0, member, {"kind": "text", "text": ""}, lines=0)
+
+    def _ids(self, node: Node) -> list[tuple[int, int | None]]:
+        """(id, partition key) in the order of the export."""
+        catalog = self.catalog(node.database)
+        if not catalog.has(node.table, node.child_key):
+            self.warnings.append(f"{node.name}: this database has no column {node.table}.{node.child_key}")
+            return []
+        column = partition_column(node)
+        partition = f"t.{column}" if column and catalog.has(node.table, column) else "NULL"
+        where = [f"t.{node.child_key} = %s", *conditions(node, "t")]
+        renderer = Renderer(catalog, self.settings.rules)
+        query = f"SELECT t.id, {partition} FROM {node.table} t WHERE {' AND '.join(where)}"
+        query += f" ORDER BY {order_by(renderer, node, 't')}"
+        found = self.connection(node.database).execute(query, (self.project.id,)).fetchall()
+        rows = [(int(row[0]), None if row[1] is None else int(row[1])) for row in found]
+        if node.name == "project_members" and not self.settings.rules.stored:
+            inherited = members.inherited(self.connection("main"), catalog, self.project, self.options)
+            rows += [(id, None) for id in inherited]
+        return rows
+
+    def _bundles(self, chosen: set[str]) -> Iterator[Part]:
+        wanted = [name for name in _BUNDLES if name in chosen]
+        paths = repository_paths(self.project, self.settings.storage)
+        for relation in wanted:
+            path = paths[relation]
+            if path is None:
+                raise _no_storage(relation, self.project.storage, sorted(wanted))
+            self._check_root(relation, self.project.storage)
+            if git.has_branch(path):
+                yield bundle_part(relation, 0, _BUNDLES[relation], path)
+        if "snippets_repository" in chosen:
+            for number, (digest, storage, disk_path) in enumerate(snippet_repositories(self)):
+                place = self.settings.storage.repository(storage, disk_path)
+                if place is None:
+                    raise _no_storage("snippets_repository", storage, ["snippets_repository"])
+                if git.has_branch(place):
+                    yield bundle_part("snippets_repository", number, layout.snippet_member(digest), place)
+
+    def _check_root(self, relation: str, storage: str) -> None:
+        root = Path(self.settings.storage.repositories[storage])
+        if not root.is_dir():
+            raise SourceUnavailable(
+                f"the repository storage {storage!r} is not there: {root} is no directory",
+                hint=f"mount it, correct `repositories` in config.toml, or --skip {relation}",
+            )
+
+
+class NotFoundInSource(NotFound):
+    """Something that the database names is not where it should be."""
+
+    exit_code = 3
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, hint="restore it, or --allow-missing to export what is left and list it")
+
+
+def partition_column(node: Node) -> str | None:
+    """The column by which the tables of a relation are partitioned, if they are."""
+    if "partition_id" in node.primary_key:
+        return "partition_id"
+    return next((child.partition_key[1] for child in node.children if child.partition_key), None)
+
+
+def bundle_part(relation: str, number: int, member: str, repository: Path) -> Part:
+    """A part that is one git bundle."""
+    weight = _BUNDLE_WEIGHT + git.pack_size(repository)
+    return Part(relation, number, _member(member), {"kind": "bundle", "path": str(repository)}, weight)
+
+
+def _member(path: str) -> str:
+    return f"./{path}"
+
+
+def _directories(parts: list[Part]) -> tuple[str, ...]:
+    """GitLab's archives hold ``./``, the tree's directories and ``snippets/`` even when that is empty."""
+    directories = ["./", "./tree/", "./tree/project/", "./snippets/"]
+    kinds = {part.relation for part in parts}
+    names = {"avatar": layout.AVATAR, "uploads": layout.UPLOADS}
+    directories += [f"./{path}/" for relation, path in names.items() if relation in kinds]
+    if any(part.relation == "lfs_objects" and part.deferred for part in parts):
+        directories.append(f"./{layout.LFS_OBJECTS}/")
+    return tuple(directories)
+
+
+def _no_storage(relation: str, storage: str, flags: list[str]) -> SourceUnavailable:
+    return SourceUnavailable(
+        f"{relation} cannot be read: no path is configured for the repository storage {storage!r}",
+        hint=f"set `repositories` of the source in config.toml, or --skip {','.join(flags)}",
+    )

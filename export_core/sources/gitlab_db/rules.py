@@ -1,0 +1,286 @@
+"""The exceptions: attributes that are more, or other, than their column.
+
+Source: GitLab 18.9's models, presenters and serialisers. Each rule is named by ``table.attribute``; every
+rule returns None when the database lacks the column it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from export_core.gitlab.tree import relations
+from export_core.sources.gitlab_db.project_rules import PROJECT_RULES
+from export_core.sources.gitlab_db.renderings import Renderer, Rule, marker
+
+
+def _literal_default(table: str, column: str, json_text: str) -> tuple[str, Rule]:
+    return f"{table}.{column}", lambda r, t: r.default(table, column, t, f"'{json_text}'")
+
+
+def _column_default(table: str, column: str, other: str) -> tuple[str, Rule]:
+    def rule(r: Renderer, t: str) -> str | None:
+        fallback = r.column(table, other, t)
+        return r.column(table, column, t) if fallback is None else r.default(table, column, t, fallback)
+
+    return f"{table}.{column}", rule
+
+
+def _unlicensed(table: str, column: str, json_text: str | None) -> tuple[str, Rule]:
+    """EE without a licence prints a constant; everything else the column."""
+
+    def rule(r: Renderer, t: str) -> str | None:
+        if r.rules.license != "free":
+            return r.column(table, column, t)
+        return "NULL::text" if json_text is None else f"'{json_text}'::text"
+
+    return f"{table}.{column}", rule
+
+
+def _event_target_type(r: Renderer, t: str) -> str | None:
+    plain = r.column("events", "target_type", t)
+    of_project = f"{t}.target_type IS NULL AND {t}.project_id IS NOT NULL AND {t}.action IN (1,5,8,9,11)"
+    return None if plain is None else f"CASE WHEN {of_project} THEN '\"Project\"' ELSE {plain} END"
+
+
+def _position(column: str) -> tuple[str, Rule]:
+    def rule(r: Renderer, t: str) -> str | None:
+        if not r.catalog.has("notes", column):
+            return None
+        text = f"to_json({t}.{column})::text"
+        return f"CASE WHEN {t}.type = 'DiffNote' THEN {marker('p', text)} ELSE {text} END"
+
+    return f"notes.{column}", rule
+
+
+def _st_diff(r: Renderer, t: str) -> str | None:
+    if not r.catalog.has("notes", "st_diff"):
+        return None
+    text = f"to_json({t}.st_diff)::text"
+    return f"CASE WHEN {t}.type = 'LegacyDiffNote' THEN {marker('y', text)} ELSE {text} END"
+
+
+def _discussion_id(r: Renderer, t: str) -> str | None:
+    # GitLab makes up a SHA-1 at every read; ours is made of the note's id, so that it stays the same.
+    made_up = f"left(encode(sha256(('discussion of note ' || {t}.id)::bytea), 'hex'), 40)"
+    if not r.catalog.has("notes", "discussion_id"):
+        return None
+    return f"to_json(coalesce(nullif(btrim({t}.discussion_id), ''), {made_up}))::text"
+
+
+def _merge_params(r: Renderer, t: str) -> str | None:
+    if not r.catalog.has("merge_requests", "merge_params"):
+        return None
+    return f"coalesce({marker('m', f'to_json({t}.merge_params)::text')}, '{{}}')"
+
+
+def _kept(r: Renderer, table: str, t: str, attribute: str, computed: str) -> str:
+    """A computed value, or in the embedded instance the one that the archive had."""
+    if not (r.rules.stored and r.catalog.has(table, "packmule_kept")):
+        return computed
+    kept = f"{t}.packmule_kept"
+    return f"CASE WHEN {kept} ? '{attribute}' THEN ({kept}->'{attribute}')::text ELSE {computed} END"
+
+
+def _branch(project: str, branch: str) -> str:
+    return marker("b", f"json_build_array({project}, {branch})::text")
+
+
+def _branch_sha(attribute: str, project_column: str, branch_column: str) -> tuple[str, Rule]:
+    def rule(r: Renderer, t: str) -> str | None:
+        sha = _branch(f"{t}.{project_column}", f"{t}.{branch_column}")
+        return _kept(r, "merge_requests", t, attribute, sha)
+
+    return f"merge_requests.{attribute}", rule
+
+
+def _diff_head_sha(r: Renderer, t: str) -> str | None:
+    head = _head_commit_sha(r, "d")
+    diff = (
+        f"(SELECT {head} FROM merge_request_diffs d WHERE d.merge_request_id = {t}.id AND d.diff_type = 1"
+        " ORDER BY d.id DESC LIMIT 1)"
+    )
+    if head is None:
+        diff = "NULL"
+    sha = f"coalesce({diff}, {_branch(f'{t}.source_project_id', f'{t}.source_branch')})"
+    return _kept(r, "merge_requests", t, "diff_head_sha", sha)
+
+
+def _head_commit_sha(r: Renderer, t: str) -> str | None:
+    if not r.catalog.has("merge_request_diffs", "head_commit_sha"):
+        return None
+    head = f"to_json({t}.head_commit_sha)::text"
+    if not r.catalog.has("merge_request_diff_commits", "sha"):
+        return head
+    first = (
+        f"CASE WHEN {t}.head_commit_sha IS NULL THEN (SELECT '\"' || encode(c.sha, 'hex') || '\"'"
+        f" FROM merge_request_diff_commits c WHERE c.merge_request_diff_id = {t}.id"
+        " ORDER BY c.relative_order LIMIT 1) END"
+    )
+    return f"coalesce({head}, {first})"
+
+
+def _files_count(r: Renderer, t: str) -> str | None:
+    counted = (
+        f"(SELECT count(*)::text FROM merge_request_diff_files f WHERE f.merge_request_diff_id = {t}.id)"
+    )
+    if not r.catalog.has("merge_request_diffs", "files_count"):
+        return None
+    return f"CASE WHEN coalesce({t}.files_count, 32767) = 32767 THEN {counted} ELSE {t}.files_count::text END"
+
+
+def _new_path(r: Renderer, t: str) -> str | None:
+    if not r.catalog.has("merge_request_diff_files", "new_path"):
+        return r.column("merge_request_diff_files", "old_path", t)
+    return f"to_json(coalesce(nullif(btrim({t}.new_path, E' \\t\\n\\r'), ''), {t}.old_path))::text"
+
+
+def reads_external_diffs(r: Renderer) -> bool:
+    """Whether diffs may lie in files of their own; their query then needs the diff's row as ``p``."""
+    return (
+        not r.rules.stored
+        and r.catalog.has("merge_request_diffs", "stored_externally")
+        and r.catalog.has("merge_request_diff_files", "external_diff_offset")
+    )
+
+
+def _utf8_diff(r: Renderer, t: str) -> str | None:
+    """The column; binary diffs are base64; external ones are read from their file by the resolver."""
+    if not r.catalog.has("merge_request_diff_files", "diff"):
+        return None
+    plain = f"to_json(coalesce({t}.diff, ''))::text"
+    cases = f"WHEN {t}.binary AND {t}.diff <> '' THEN {marker('d', plain)}"
+    if reads_external_diffs(r):
+        place = (
+            "json_build_array(p.merge_request_id, p.id, p.external_diff_store,"
+            f" {t}.external_diff_offset, {t}.external_diff_size, {t}.binary)::text"
+        )
+        cases = f"WHEN p.stored_externally THEN {marker('x', place)} {cases}"
+    return f"CASE {cases} ELSE {plain} END"
+
+
+def _diff_export(r: Renderer, t: str) -> str | None:
+    return r.column("note_diff_files", "diff", t)
+
+
+def _project_feature(column: str) -> tuple[str, Rule]:
+    level = "10" if column.startswith(("metrics_dashboard", "security_and_compliance")) else "20"
+
+    def rule(r: Renderer, t: str) -> str | None:
+        registry = column.startswith(("container_registry", "package_registry"))
+        fallback = "0" if registry and not r.rules.container_registry else level
+        return r.default("project_features", column, t, f"'{fallback}'")
+
+    return f"project_features.{column}", rule
+
+
+def _instance_push_rule(column: str) -> tuple[str, Rule]:
+    def rule(r: Renderer, t: str) -> str | None:
+        plain = r.column("push_rules", column, t)
+        if plain is None:
+            return None
+        sources = []
+        if r.catalog.has("organization_push_rules", column) and r.catalog.has("projects", "organization_id"):
+            sources.append(
+                f"(SELECT o.{column}::text FROM organization_push_rules o JOIN projects p"
+                f" ON p.organization_id = o.organization_id WHERE p.id = {t}.project_id LIMIT 1)"
+            )
+        if r.catalog.has("push_rules", "is_sample"):
+            sources.append(
+                f"(SELECT i.{column}::text FROM push_rules i WHERE i.is_sample ORDER BY i.id LIMIT 1)"
+            )
+        return f"coalesce({', '.join([plain, *sources])})"
+
+    return f"push_rules.{column}", rule
+
+
+def _slug_of_api_url(column: str, place: int) -> tuple[str, Rule]:
+    def rule(r: Renderer, t: str) -> str | None:
+        if not r.catalog.has("project_error_tracking_settings", "api_url"):
+            return r.column("project_error_tracking_settings", column, t)
+        slug = f"(regexp_match({t}.api_url, '/api/0/projects/([^/]+)/([^/]+)'))[{place}]"
+        # String#titleize: dashes and underscores become blanks, words start with a capital.
+        titled = f"to_json(initcap(btrim(regexp_replace({slug}, '[-_]+', ' ', 'g'))))::text"
+        return r.default("project_error_tracking_settings", column, t, titled)
+
+    return f"project_error_tracking_settings.{column}", rule
+
+
+def _branch_name(_: Renderer, t: str) -> str | None:
+    return f"(SELECT to_json(b.name)::text FROM protected_branches b WHERE b.id = {t}.protected_branch_id)"
+
+
+def _text_color(r: Renderer, t: str) -> str | None:
+    color = r.attribute("labels", "color", t)
+    return None if color is None else _kept(r, "labels", t, "textColor", marker("c", color))
+
+
+def _default_branch(r: Renderer, t: str) -> str | None:
+    return _kept(r, "projects", t, "default_branch", marker("h", f"{t}.id::text"))
+
+
+def _constant(json_text: str) -> Rule:
+    return lambda _r, _t: f"'{json_text}'::text"
+
+
+_ALWAYS: Mapping[str, Rule] = dict(
+    [
+        ("labels.textColor", _text_color),
+        _position("position"),
+        _position("original_position"),
+        _position("change_position"),
+        ("notes.st_diff", _st_diff),
+        ("merge_requests.merge_params", _merge_params),
+        ("merge_requests.diff_head_sha", _diff_head_sha),
+        _branch_sha("source_branch_sha", "source_project_id", "source_branch"),
+        _branch_sha("target_branch_sha", "target_project_id", "target_branch"),
+        ("merge_request_diff_files.utf8_diff", _utf8_diff),
+        ("note_diff_files.diff_export", _diff_export),
+        (
+            "approval_project_rules_protected_branches.branch_name",
+            _branch_name,
+        ),
+        ("projects.default_branch", _default_branch),
+    ]
+)
+"""What no column holds, in the embedded instance too."""
+
+
+@cache
+def _of_gitlab() -> Mapping[str, Rule]:
+    features = [name for name in relations()["project_feature"].attributes if name.endswith("_access_level")]
+    return dict(
+        [
+            _literal_default("labels", "color", '"#6699cc"'),
+            ("events.target_type", _event_target_type),
+            _unlicensed("issues", "weight", None),
+            _literal_default("issues", "time_estimate", "0"),
+            _literal_default("merge_requests", "time_estimate", "0"),
+            _unlicensed("merge_requests", "approvals_before_merge", None),
+            ("notes.discussion_id", _discussion_id),
+            _column_default("notes", "last_edited_at", "updated_at"),
+            _literal_default("epics", "color", '"#1068bf"'),
+            _literal_default("snippets", "file_name", '""'),
+            _column_default("releases", "name", "tag"),
+            ("members.source_type", _constant('"Project"')),
+            ("merge_request_diffs.head_commit_sha", _head_commit_sha),
+            ("merge_request_diffs.files_count", _files_count),
+            ("merge_request_diff_files.new_path", _new_path),
+            _literal_default("p_ci_pipelines", "before_sha", f'"{"0" * 40}"'),
+            _unlicensed("protected_branches", "code_owner_approval_required", "false"),
+            *(_project_feature(name) for name in features),
+            _slug_of_api_url("organization_name", 1),
+            _slug_of_api_url("project_name", 2),
+            ("push_rules.regexp_uses_re2", _constant("true")),
+            _instance_push_rule("reject_unsigned_commits"),
+            _instance_push_rule("commit_committer_check"),
+            _instance_push_rule("reject_non_dco_commits"),
+            *((f"projects.{name}", rule) for name, rule in PROJECT_RULES.items()),
+        ]
+    )
+
+
+@cache
+def exceptions(*, stored: bool) -> Mapping[str, Rule]:
+    """The rules of a real GitLab, or those that remain where rows are stored as archives had them."""
+    return _ALWAYS if stored else {**_of_gitlab(), **_ALWAYS}

@@ -1,0 +1,112 @@
+"""Where a GitLab keeps its things, and how it renders them. Small frozen values; picklable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from export_core.sources.gitlab_db.renderings import Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Databases:
+    """libpq connection strings or URLs. ``ci`` and ``sec`` are None where they are the main database."""
+
+    main: str
+    ci: str | None = None
+    sec: str | None = None
+
+    def dsn(self, name: str) -> str:
+        """The connection string of a database."""
+        return {"ci": self.ci, "sec": self.sec}.get(name) or self.main
+
+    def separate(self) -> tuple[str, ...]:
+        """The databases that need a connection of their own."""
+        return ("main", *(name for name in ("ci", "sec") if {"ci": self.ci, "sec": self.sec}[name]))
+
+    def beside(self, name: str) -> frozenset[str]:
+        """The databases that a connection to ``name`` sees."""
+        dsn = self.dsn(name)
+        return frozenset(other for other in ("main", "ci", "sec") if self.dsn(other) == dsn)
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Directories of a GitLab server; None: not configured."""
+
+    repositories: Mapping[str, str] = field(default_factory=dict)
+    """Storage name to path."""
+    uploads: str | None = None
+    """The directory that holds ``uploads/`` (GitLab's ``public``)."""
+    lfs_objects: str | None = None
+    external_diffs: str | None = None
+
+    def repository(self, storage: str, disk_path: str) -> Path | None:
+        """The bare repository at a disk path (without ``.git``); None for an unknown storage."""
+        root = self.repositories.get(storage)
+        return None if root is None else Path(root) / f"{disk_path}.git"
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectStorage:
+    """An S3-like store with a bucket (or ``bucket/prefix``) per kind: uploads, lfs, external_diffs."""
+
+    buckets: Mapping[str, str] = field(default_factory=dict)
+    endpoint: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    access_key_id: str | None = None
+    secret_access_key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class GitlabSettings:
+    """All that a reader needs to know of a GitLab."""
+
+    databases: Databases
+    storage: Storage = field(default_factory=Storage)
+    object_storage: ObjectStorage | None = None
+    rules: Rules = field(default_factory=Rules)
+    gitlab_version: str | None = None
+    gitlab_revision: str | None = None
+    pause: float = 0.0
+    """Seconds to wait between two batches of a worker, to go easy on a live primary."""
+    max_db_load: float | None = None
+    """Fraction of the time (0 to 1) that a worker may keep its connection busy."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRef:
+    """The exported project, as the snapshot found it."""
+
+    id: int
+    full_path: str
+    namespace_id: int | None
+    project_namespace_id: int | None
+    storage: str
+    """Name of the repository storage."""
+    disk_path: str
+    """Of the repository, without ``.git``."""
+    storage_version: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What joins a snapshot: PostgreSQL's snapshot ids by database, and the project."""
+
+    snapshots: Mapping[str, str]
+    project: ProjectRef
+    allow_missing: bool = False
+
+    def encode(self) -> str:
+        """As text."""
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def decode(cls, text: str) -> Token:
+        """From ``encode``'s text."""
+        value: dict[str, Any] = json.loads(text)
+        return cls(value["snapshots"], ProjectRef(**value["project"]), value["allow_missing"])

@@ -1,0 +1,124 @@
+"""One frozen view of one project: a transaction in every database, held open for the workers to join."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from export_core.errors import SourceUnavailable
+from export_core.gitlab.tree import RELATIONS, ROOT
+from export_core.source import Part, Plan, Selection
+from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
+from export_core.sources.gitlab_db.connections import connect, database_errors, freeze
+from export_core.sources.gitlab_db.planning import Planner
+from export_core.sources.gitlab_db.project import find_project
+from export_core.sources.gitlab_db.renderings import Renderer
+from export_core.sources.gitlab_db.rules import exceptions
+from export_core.sources.gitlab_db.settings import GitlabSettings, Token
+from export_core.sources.gitlab_db.sql import relation_query
+from export_core.sources.gitlab_db.tables import TABLES
+from export_core.sources.gitlab_db.texts import text
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+class GitlabSnapshot:
+    """Holds the snapshot's transactions. Not shared between threads; readers have their own connections."""
+
+    @database_errors
+    def __init__(self, settings: GitlabSettings, full_path: str, options: Mapping[str, Any]) -> None:
+        self.settings = settings
+        self._options = options
+        self._connections: dict[str, psycopg.Connection[Any]] = {}
+        self._catalogs: dict[str, Catalog] = {}
+        snapshots = {}
+        try:
+            for name in settings.databases.separate():
+                self._connections[name] = connect(settings.databases.dsn(name))
+                snapshots[name] = freeze(self._connections[name])
+                self._catalogs[name] = read_catalog(self._connections[name], TABLES)
+            self.taken_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            self._check_is_gitlab()
+            self.project = find_project(self._connections["main"], self._catalogs["main"], full_path)
+        except BaseException:
+            self.close()
+            raise
+        self._token = Token(snapshots, self.project, allow_missing=bool(options.get("allow_missing")))
+
+    @property
+    def token(self) -> str:
+        """What a reader needs to join."""
+        return self._token.encode()
+
+    @property
+    @database_errors
+    def details(self) -> Mapping[str, Any]:
+        """Server, role and what this database lacks."""
+        main = self._connections["main"]
+        version, replica = main.execute(
+            "SELECT current_setting('server_version'), pg_is_in_recovery()"
+        ).fetchall()[0]
+        return {
+            "postgresql": text(version),
+            "replica": bool(replica),
+            "project_id": self.project.id,
+            "snapshots": dict(self._token.snapshots),
+            "missing": self.missing(),
+        }
+
+    @database_errors
+    def plan(self, selection: Selection) -> Plan:
+        """Cut the project into parts."""
+        plan = self._planner().plan(selection)
+        lacking = [path for path in self.missing() if selection.includes(path.split(".")[0])]
+        if not lacking:
+            return plan
+        shown = ", ".join(lacking[:8]) + (f" and {len(lacking) - 8} more" if len(lacking) > 8 else "")
+        note = f"this GitLab's database does not have: {shown}; packmule show lists all"
+        return replace(plan, warnings=(*plan.warnings, note))
+
+    @database_errors
+    def refresh(self, part: Part) -> Part:
+        """The same part with its lines counted in this snapshot."""
+        node = next((node for node in RELATIONS if node.name == part.relation), None)
+        if node is None or not node.many or part.payload.get("kind") != "rows":
+            return part
+        connection = self._planner().connection(node.database)
+        query = f"SELECT count(*) FROM {node.table} t WHERE t.id = ANY(%s::bigint[])"
+        (count,) = connection.execute(query, (part.payload["ids"],)).fetchall()[0]
+        return replace(part, lines=int(count))
+
+    def missing(self) -> list[str]:
+        """Paths of relations and attributes that this database does not have."""
+        rules = self.settings.rules
+        found: list[str] = []
+        for node in (ROOT, *RELATIONS):
+            catalog = self._planner().catalog(node.database)
+            renderer = Renderer(catalog, rules, exceptions(stored=rules.stored))
+            if not catalog.has(node.table):
+                found.append(node.name)
+                continue
+            databases = self.settings.databases.beside(node.database)
+            found += relation_query(renderer, node, pruned=False, databases=databases).missing
+        return found
+
+    def close(self) -> None:
+        """Let the snapshot go."""
+        while self._connections:
+            self._connections.popitem()[1].close()
+
+    def _planner(self) -> Planner:
+        return Planner(self.settings, self.project, self._connections, self._catalogs, self._options)
+
+    def _check_is_gitlab(self) -> None:
+        lacking = [
+            table for table in ("projects", "routes", "namespaces") if not self._catalogs["main"].has(table)
+        ]
+        if lacking:
+            raise SourceUnavailable(
+                f"this is no database of a GitLab: it has no table {', '.join(lacking)}",
+                hint="check the database name and the role's privileges (the README lists the GRANTs)",
+            )

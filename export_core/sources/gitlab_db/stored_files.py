@@ -1,0 +1,230 @@
+"""Uploads, avatar and LFS objects: which files an export holds, and where each lies.
+
+An entry is ``[member, place, size, sha256 or null]``; a place is ``file:<path>`` or ``<bucket kind>:<key>``.
+Entries are small and plain, so that any worker anywhere can open them. Every file is looked at when the
+export is planned: what is gone is told before the work, not after.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from export_core.errors import SourceUnavailable
+from export_core.gitlab import layout
+from export_core.source import ArchiveFile, Part
+from export_core.sources.gitlab_db.object_storage import Objects
+from export_core.sources.gitlab_db.settings import GitlabSettings
+from export_core.sources.gitlab_db.texts import text
+
+if TYPE_CHECKING:
+    from export_core.sources.gitlab_db.planning import Planner
+
+Entry = list[Any]
+_REMOTE = 2
+_FILES_A_PART = 1000
+_LOOKING = 16
+"""Threads that ask object storage for sizes: it answers slowly but many at once."""
+
+LFS_QUERY = (
+    "SELECT o.oid, o.size, o.file_store, array_agg(p.repository_type ORDER BY p.repository_type, p.id)"
+    " FROM lfs_objects_projects p JOIN lfs_objects o ON o.id = p.lfs_object_id WHERE p.project_id = %s"
+    " GROUP BY o.oid, o.size, o.file_store ORDER BY o.oid"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A file that the database names, before it was looked for."""
+
+    member: str
+    place: str
+    sha256: str | None = None
+
+
+def parts(planner: Planner, chosen: set[str]) -> Iterator[Part]:
+    """Deferred parts of avatar and uploads, then of LFS objects."""
+    if "avatar" in chosen:
+        yield from _parts(planner, "avatar", list(_avatar(planner)))
+    if "uploads" in chosen:
+        yield from _parts(planner, "uploads", list(_uploads(planner)))
+
+
+def lfs_parts(planner: Planner) -> list[Part]:
+    """The map ``lfs-objects.json`` as part 0, then the objects. Objects that are gone are in neither."""
+    readable = planner.catalog("main").has("lfs_objects_projects")
+    rows = lfs_rows(planner.connection("main"), planner.project.id) if readable else []
+    wanted = [
+        _Found(f"./{layout.lfs_member(oid)}", _lfs_place(planner, oid, store), oid) for oid, store, _ in rows
+    ]
+    files = list(_parts(planner, "lfs_objects", wanted, first=1))
+    there = {entry[3] for part in files for entry in part.payload["entries"]}
+    left_out = [oid for oid, _, _ in rows if oid not in there]
+    payload = {"kind": "lfs_map", "left_out": left_out}
+    return [Part("lfs_objects", 0, f"./{layout.LFS_MAP}", payload, 100 * len(rows)), *files]
+
+
+def lfs_rows(connection: Any, project_id: int) -> list[tuple[str, int | None, list[int | None]]]:
+    """(oid, store, repository types) of a project's LFS objects, by oid."""
+    rows = connection.execute(LFS_QUERY, (project_id,)).fetchall()
+    return [(text(oid) or "", store, list(types)) for oid, _, store, types in rows]
+
+
+def open_entries(settings: GitlabSettings, part: Part) -> Iterator[ArchiveFile]:
+    """The files of a deferred part."""
+    opener = Opener(settings)
+    for member, place, size, sha256 in part.payload["entries"]:
+        yield ArchiveFile(member, size, lambda place=place: opener.open(place), sha256)  # type: ignore[misc]
+
+
+class Opener:
+    """Opens places."""
+
+    def __init__(self, settings: GitlabSettings) -> None:
+        self._objects = Objects(settings.object_storage) if settings.object_storage else None
+
+    def open(self, place: str) -> BinaryIO:
+        """A stream of the file at a place."""
+        kind, _, rest = place.partition(":")
+        if kind == "file":
+            return Path(rest).open("rb")
+        return self._remote(kind).open(kind, rest)
+
+    def size(self, place: str) -> int | None:
+        """Bytes of the file at a place; None when there is no such file."""
+        kind, _, rest = place.partition(":")
+        if kind != "file":
+            return self._remote(kind).size(kind, rest)
+        path = Path(rest)
+        return path.stat().st_size if path.is_file() else None
+
+    def _remote(self, kind: str) -> Objects:
+        if self._objects is None:
+            raise SourceUnavailable(
+                f"GitLab keeps files in object storage ({kind}), and none is configured",
+                hint="set object_storage of the source in config.toml",
+            )
+        return self._objects
+
+
+def _parts(planner: Planner, relation: str, wanted: Sequence[_Found], *, first: int = 0) -> Iterator[Part]:
+    entries = list(_look(planner, relation, wanted))
+    for number, start in enumerate(range(0, len(entries), _FILES_A_PART), first):
+        batch = entries[start : start + _FILES_A_PART]
+        weight = sum(entry[2] for entry in batch)
+        yield Part(
+            relation, number, None, {"kind": "files", "entries": batch}, weight, len(batch), deferred=True
+        )
+
+
+def _look(planner: Planner, relation: str, wanted: Sequence[_Found]) -> Iterator[Entry]:
+    """Entries of the files that are there; the others are reported."""
+    opener = Opener(planner.settings)
+    with ThreadPoolExecutor(_LOOKING) as pool:
+        remote = [found for found in wanted if not found.place.startswith("file:")]
+        sizes = dict(
+            zip((f.place for f in remote), pool.map(lambda f: opener.size(f.place), remote), strict=True)
+        )
+    names: set[str] = set()
+    for found in wanted:
+        size = sizes[found.place] if found.place in sizes else opener.size(found.place)
+        if size is None:
+            planner.missing(f"{relation}: the file of {found.member[2:]} is gone ({found.place})")
+        elif found.member in names:
+            planner.warnings.append(
+                f"{relation}: {found.member[2:]} occurs twice; the second has another name"
+            )
+            yield [_other_name(found), found.place, size, found.sha256]
+        else:
+            names.add(found.member)
+            yield [found.member, found.place, size, found.sha256]
+
+
+def _other_name(found: _Found) -> str:
+    """A name of its own below a secret made from the place: what the importer understands."""
+    secret = hashlib.sha256(found.place.encode()).hexdigest()[:32]
+    return f"./{layout.upload_member(secret)}/{found.member.rsplit('/', 1)[-1]}"
+
+
+def _local(root: str | None, relation: str, relative: str) -> str:
+    """The place of a file below a local root. Raises SourceUnavailable when it would lie outside."""
+    if root is None:
+        raise SourceUnavailable(
+            f"{relation} cannot be read: no directory is configured for them",
+            hint=f"set it for the source in config.toml, or --skip {relation}",
+        )
+    base = Path(root).resolve()
+    path = (base / relative).resolve()
+    if not path.is_relative_to(base):
+        raise SourceUnavailable(
+            f"{relation}: the database names a file outside its directory: {relative!r}",
+            hint=f"look at this row in the database, or --skip {relation}",
+        )
+    return f"file:{path}"
+
+
+def _lfs_place(planner: Planner, oid: str, store: int | None) -> str:
+    key = layout.lfs_object(oid)
+    if store == _REMOTE:
+        return f"lfs:{key}"
+    return _local(planner.settings.storage.lfs_objects, "lfs_objects", key)
+
+
+def _uploads(planner: Planner) -> Iterator[_Found]:
+    """Files attached in Markdown and the like; not the avatar, and not other models' uploads."""
+    avatar = {found.place for found in _avatar(planner)}
+    directory = layout.project_directory(
+        planner.project.disk_path, planner.project.full_path, planner.project.storage_version
+    )
+    for path, secret, uploader, store in _rows(planner, "TRUE"):
+        if store == _REMOTE:
+            name = path.rsplit("/", 1)[-1]
+            member = f"{secret}/{name}" if secret else name
+            found = _Found(f"./{layout.upload_member(member)}", f"uploads:{path}")
+        else:
+            place = _local(
+                planner.settings.storage.uploads, "uploads", layout.uploaded_file(path, uploader, directory)
+            )
+            found = _Found(f"./{layout.upload_member(path)}", place)
+        if found.place not in avatar:
+            yield found
+
+
+def _avatar(planner: Planner) -> Iterator[_Found]:
+    """The file of ``projects.avatar``; older avatars are uploads like others."""
+    for path, _, _, store in _rows(planner, "u.mount_point = 'avatar' OR u.uploader = 'AvatarUploader'"):
+        name = path.rsplit("/", 1)[-1]
+        if name != _avatar_name(planner):
+            continue
+        if store == _REMOTE:
+            yield _Found(f"./{layout.avatar_member(name)}", f"uploads:{path}")
+        else:
+            relative = layout.uploaded_file(path, layout.AVATAR_UPLOADER, "")
+            place = _local(planner.settings.storage.uploads, "avatar", relative)
+            yield _Found(f"./{layout.avatar_member(path)}", place)
+        return
+
+
+def _avatar_name(planner: Planner) -> str | None:
+    if not planner.catalog("main").has("projects", "avatar"):
+        return None
+    query = "SELECT avatar FROM projects WHERE id = %s"
+    rows = planner.connection("main").execute(query, (planner.project.id,)).fetchall()
+    return text(rows[0][0]) if rows else None
+
+
+def _rows(planner: Planner, condition: str) -> list[tuple[str, str | None, str, int | None]]:
+    """(path, secret, uploader, store) of the project's uploads, oldest first but the newest avatar first."""
+    if not planner.catalog("main").has("uploads"):
+        return []
+    order = "u.id" if condition == "TRUE" else "u.id DESC"
+    rows = planner.connection("main").execute(
+        "SELECT u.path, u.secret, u.uploader, u.store FROM uploads u WHERE u.model_type = 'Project'"
+        f" AND u.model_id = %s AND ({condition}) ORDER BY {order}",
+        (planner.project.id,),
+    )
+    return [(text(p) or "", text(secret), text(up) or "", store) for p, secret, up, store in rows.fetchall()]
