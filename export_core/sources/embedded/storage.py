@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export_core.gitlab import layout
+from export_core.sources.embedded.cluster import make_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +73,4 @@ class Storage:
     def make(self) -> None:
         """Make the roots."""
         for directory in (self.repositories, self.uploads, self.lfs_objects, self.external_diffs):
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_private(directory)
