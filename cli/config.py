@@ -100,7 +100,10 @@ def source_of_url(url: str) -> SourceConfig:
     if kind is None:
         hint = f"understood are {', '.join(f'{scheme}://' for scheme in URL_KINDS)}"
         raise UsageError(f"no source can be read from {mask_url(url)}", hint=hint)
-    return SourceConfig(mask_url(url), kind, {"url": url})
+    name = mask_url(url)
+    if "://" not in name:  # urllib forgets the slashes before an empty host
+        name = name.replace(":", "://", 1)
+    return SourceConfig(name, kind, {"url": url})
 
 
 def home_directory(environ: Mapping[str, str] | None = None) -> Path:

@@ -7,6 +7,7 @@ files. ``control`` is a directory; a test puts files into it while an export run
 - ``break-<relation>.<part>``  ... with an error that is not packmule's
 - ``lose-<relation>.<part>``   ... with SourceInterrupted, and the file is removed: it happens once
 - ``hang-<relation>.<part>``   the part waits until the file is gone, or until it is told to stop
+- ``deaf-<relation>.<part>``   ... and does not listen when it is told to stop
 - ``missing``                  no project exists;  ``refuse``: the source cannot be reached
 
 and reads from ``reads`` there which parts were read, a line each, in the order in which they began.
@@ -244,6 +245,8 @@ class Control:
         place = f"{part.relation}.{part.number}"
         while self.has(f"hang-{place}"):
             sink.check_stop()
+            time.sleep(0.01)
+        while self.has(f"deaf-{place}"):
             time.sleep(0.01)
         if self.has(f"fail-{place}"):
             raise RelationFailed(part.relation, "as the test wanted", part=part.number)
