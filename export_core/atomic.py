@@ -101,8 +101,9 @@ def move_file(source: Path, target: Path, *, replace: bool, progress: Progress |
     Without ``replace`` an existing target is never overwritten, also not in a race: FileExistsError. A
     move that was killed can be repeated: it takes up its own leftovers. Other errors are OSError.
     """
-    if source.exists() and target.exists() and source.samefile(target):
-        source.unlink()  # killed between link and unlink
+    if _is_same_file(source, target):
+        if source.stat().st_nlink > 1:
+            source.unlink()  # killed between link and unlink
         return
     try:
         _publish(source, target, replace=replace)
@@ -116,6 +117,11 @@ def move_file(source: Path, target: Path, *, replace: bool, progress: Progress |
 def forget_move(source: Path, target: Path) -> None:
     """Remove what a killed ``move_file`` of the same two paths left beside the target, if anything."""
     _temporary_beside(source, target).unlink(missing_ok=True)
+
+
+def _is_same_file(source: Path, target: Path) -> bool:
+    # A symbolic link to the source is another name, not another file: it may be replaced.
+    return source.exists() and target.exists() and not target.is_symlink() and source.samefile(target)
 
 
 def _publish(source: Path, target: Path, *, replace: bool) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 from export_core import compression, tarball
 from export_core.atomic import (
@@ -27,7 +27,7 @@ from export_core.atomic import (
 from export_core.errors import ExportFailed
 from export_core.workspace import Workspace
 
-CHUNK_MIN, CHUNK_MAX = 2 << 20, 128 << 20
+CHUNK_MIN, CHUNK_MAX = 3 << 20, 128 << 20
 _CHUNK_SHARE = 16
 _READ_BLOCK = 1 << 20
 
@@ -250,10 +250,3 @@ class SegmentWriter:
 
     def _path(self, chunk: int) -> Path:
         return self._workspace.chunk(self._relation, self._part, chunk)
-
-
-def copy_into(writer: SegmentWriter, stream: BinaryIO) -> None:
-    """Append the rest of a stream (the output of ``git bundle``, say) to a part."""
-    while block := stream.read(_READ_BLOCK):
-        writer.check_stop()
-        writer.write(block)

@@ -104,6 +104,28 @@ def test_a_kill_between_link_and_unlink_is_finished(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
+def test_a_file_moved_onto_itself_stays(tmp_path: Path) -> None:
+    """Also by another way to the same directory."""
+    source, alias = tmp_path / "a", tmp_path / "alias"
+    source.write_bytes(b"whole")
+    alias.symlink_to(tmp_path)
+    for target in (source, alias / "a"):
+        move_file(source, target, replace=True)
+        assert source.read_bytes() == b"whole"
+
+
+def test_a_link_to_the_source_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.write_bytes(b"whole")
+    target.symlink_to(source)
+    with pytest.raises(FileExistsError):
+        move_file(source, target, replace=False)
+    move_file(source, target, replace=True)
+    assert not target.is_symlink()
+    assert target.read_bytes() == b"whole"
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
 def test_without_hard_links_nothing_is_overwritten_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
