@@ -106,10 +106,11 @@ class JobStore:
         """
 
         def give_up(db: sqlite3.Connection) -> None:
-            store_jobs.expect_dormant(db, job_id, self._clock())
-            values = {**self._ended(JobStatus.FAILED), **error_values(error)}
+            row = store_jobs.expect_dormant(db, job_id, self._clock())
+            last_seen = {name: row["heartbeat_at"] for name in ("finished_at", "heartbeat_at")}
+            values = {**self._ended(JobStatus.FAILED), **last_seen, **error_values(error)}
             store_jobs.change(db, job_id, (JobStatus.STARTED,), values)
-            if store_jobs.row_of(db, job_id)["status"] != JobStatus.FINISHED:
+            if row["status"] != JobStatus.FINISHED:
                 store_parts.forget(db, job_id, keep_delivery=True)
             take_away()
 

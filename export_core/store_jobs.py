@@ -187,14 +187,15 @@ def requeue(db: sqlite3.Connection, job_id: int, owner: Owner | None, now: datet
         raise _cannot(row, "queued")
 
 
-def expect_dormant(db: sqlite3.Connection, job_id: int, now: datetime) -> None:
-    """Raise JobConflict for a job that is being run or waits for its turn."""
+def expect_dormant(db: sqlite3.Connection, job_id: int, now: datetime) -> sqlite3.Row:
+    """The row of a job that is neither run nor waiting for its turn; JobConflict for any other."""
     row = row_of(db, job_id)
     status = shown_status(row, now)
     if status is JobStatus.STARTED:
         raise living(row)
     if status is JobStatus.QUEUED:
         raise JobConflict(f"job {job_id} is queued", hint=f"packmule cancel {job_id} comes first.")
+    return row
 
 
 def delete(db: sqlite3.Connection, job_id: int, now: datetime) -> None:
