@@ -107,7 +107,7 @@ class JobStore:
 
         def give_up(db: sqlite3.Connection) -> None:
             row = store_jobs.expect_dormant(db, job_id, self._clock())
-            last_seen = {name: row["heartbeat_at"] for name in ("finished_at", "heartbeat_at")}
+            last_seen = dict.fromkeys(("finished_at", "heartbeat_at"), row["heartbeat_at"])
             values = {**self._ended(JobStatus.FAILED), **last_seen, **error_values(error)}
             store_jobs.change(db, job_id, (JobStatus.STARTED,), values)
             if row["status"] != JobStatus.FINISHED:

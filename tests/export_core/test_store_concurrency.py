@@ -41,7 +41,7 @@ def _child(barrier: Any, answers: Any, work: Callable[..., Any], arguments: tupl
     barrier.wait()
     try:
         answers.put(work(*arguments))
-    except BaseException as exc:
+    except BaseException as exc:  # noqa: BLE001 -- whatever it was, the parent must not wait for ever
         answers.put(f"{type(exc).__name__}: {exc}")
 
 
