@@ -91,6 +91,7 @@ URL_KINDS: Mapping[str, str] = {
     "mongodb+srv": "growi",
     "growi+https": "growi",
     "growi+http": "growi",
+    "growi+demo": "growi",
 }
 
 

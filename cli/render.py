@@ -80,7 +80,7 @@ def _snapshot_json(snapshot: SnapshotInfo, relations: Iterable[RelationState]) -
         "number": snapshot.number,
         "taken_at": snapshot.taken_at,
         "relations": relations_of(snapshot, relations),
-        "details": dict(snapshot.details),
+        "details": {key: value for key, value in snapshot.details.items() if not key.startswith("_")},
     }
 
 

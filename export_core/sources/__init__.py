@@ -34,7 +34,7 @@ _GITLAB_DB = (
     "url database ci_database sec_database repositories uploads shared object_storage gitlab_version"
     " gitlab_url max_db_load pause"
 )
-_GROWI = "url database token token_env attachments front_matter trash drafts uploads"
+_GROWI = "url database token token_env wiki_url uploads attachments rewrite_links front_matter trash drafts"
 
 SOURCES: Mapping[str, SourceKind] = {
     "embedded": SourceKind("export_core.sources.embedded", frozenset(), extra="embedded"),
