@@ -8,6 +8,7 @@ running is stopped by the next one that leaves, or by ``stop_if_unused``.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -38,18 +39,13 @@ class EmbeddedServer:
         Raises SourceUnavailable when it cannot be started.
         """
         try:
-            make_private(self.directory)
-            users = self._open("users.lock")
+            users = self._join()
         except OSError as exc:
             raise SourceUnavailable(
                 f"the embedded instance in {self.directory} cannot be used: {exc.strerror}",
                 hint="choose another PACKMULE_HOME, or run packmule as the user that owns this one",
             ) from exc
         try:
-            with self._alone():
-                fcntl.flock(users, fcntl.LOCK_SH)
-                if not self._cluster.is_running():
-                    self._cluster.start()
             yield
         finally:
             self._leave(users)
@@ -80,6 +76,27 @@ class EmbeddedServer:
         escaped = str(sockets).replace("\\", "\\\\").replace("'", "\\'")
         return f"host='{escaped}' port=5432 dbname={database} user={USER} application_name=packmule"
 
+    def _join(self) -> int:
+        """Become a user of a running server: an open ``users.lock`` with our share of it."""
+        while True:
+            make_private(self.directory)
+            try:
+                with self._alone():
+                    return self._share()
+            except _Removed:
+                continue
+
+    def _share(self) -> int:
+        users = self._open("users.lock")
+        try:
+            fcntl.flock(users, fcntl.LOCK_SH)
+            if not self._cluster.is_running():
+                self._cluster.start()
+        except BaseException:
+            os.close(users)
+            raise
+        return users
+
     def _leave(self, users: int) -> bool:
         """Give up a use (an open ``users.lock``); whether that stopped the server."""
         try:
@@ -88,20 +105,38 @@ class EmbeddedServer:
                     return False
                 self._cluster.stop()
                 return True
+        except FileNotFoundError:  # somebody removed the whole directory under us
+            return False
         finally:
             os.close(users)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
+        """Hold the server lock. Raises FileNotFoundError when the directory is gone."""
         lock = self._open("server.lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            # While we waited, clean-up may have moved the directory away, and this lock with it.
+            if not _is_at(lock, self.directory / "server.lock"):
+                raise _Removed(errno.ENOENT, "it was removed just now")
             yield
         finally:
             os.close(lock)
 
     def _open(self, name: str) -> int:
         return os.open(self.directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+class _Removed(FileNotFoundError):
+    """The instance was taken away while we waited for its lock."""
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether an open file is still the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _is_last(users: int) -> bool:

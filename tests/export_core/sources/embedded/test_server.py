@@ -1,5 +1,6 @@
 """The embedded server with real processes: who starts it, who stops it, and what a kill leaves behind."""
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -331,3 +332,39 @@ def test_the_pid_of_a_foreign_process_is_never_signalled(directory):
     assert sleeper.poll() is None
     pid_file.unlink()
     sleeper.communicate()
+
+
+def test_a_user_that_waited_while_the_instance_was_removed_gets_a_new_one(tmp_path):
+    """Clean-up renames the directory under the lock; who waited for that lock must not share the old one."""
+    directory, aside = tmp_path / "embedded", tmp_path / "aside"
+    server = EmbeddedServer(directory)
+    with server.session():
+        pass
+    lock = os.open(directory / "server.lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    user = start_user(directory, "wait")
+    wait_for_lock(user.pid)
+    directory.rename(aside)
+    os.close(lock)
+    assert user.stdout.readline() == "('packmule', True)\n"
+    with server.session():
+        assert ask(server, "SELECT 1") == (1,)
+    assert server.is_running()  # the other one still uses it: both hold the lock of the same file
+    user.communicate("\n", timeout=30)
+    assert not server.is_running()
+
+
+def wait_for_lock(pid):
+    """Until a process waits for a file lock, as the kernel lists it ("->" in /proc/locks)."""
+    while not any(
+        "->" in line and f" {pid} " in line for line in Path("/proc/locks").read_text().splitlines()
+    ):
+        time.sleep(0.01)
+
+
+def test_a_session_whose_directory_is_removed_ends_without_a_fault(tmp_path):
+    server = EmbeddedServer(tmp_path / "embedded")
+    with server.session():
+        pid = postmaster_pid(server)
+        shutil.rmtree(tmp_path / "embedded", ignore_errors=True)
+    os.kill(pid, signal.SIGQUIT)
