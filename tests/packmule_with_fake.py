@@ -3,6 +3,7 @@
 from cli.main import main
 from tests import fake_source
 
+fake_source.install()  # also in the processes of ``packmule work``, which import this module anew
+
 if __name__ == "__main__":
-    fake_source.install()
     main()

@@ -15,6 +15,8 @@ from export_core.job import JobStatus
 if TYPE_CHECKING:
     from export_core.job import Job
 
+EXAMPLES = ("packmule cancel 12",)
+
 PATIENCE = 10.0
 """Seconds that a running job gets to stop before this command says that it has not."""
 LOOK_EVERY = 0.1
@@ -28,10 +30,6 @@ def cancel(
 
     A job that is being run by another process is asked to stop, which takes a second or two. Exit code 3:
     the job is finished already, or has not stopped yet.
-
-    \b
-    Example:
-      packmule cancel 12
     """
     wires = wiring(ctx)
     found = wires.store.get(job)

@@ -21,6 +21,8 @@ from export_core.removal import Result
 if TYPE_CHECKING:
     from cli.config import Retention
 
+EXAMPLES = ("packmule clean --dry-run", "packmule clean --older-than 12h --keep-last 1 --failed --yes")
+
 
 @dataclass(frozen=True, slots=True)
 class CleanOptions:
@@ -62,11 +64,6 @@ def run(ctx: Context, options: CleanOptions) -> int:
     is any file that was moved to a place of yours. An archive that several jobs refer to goes with the last
     of them. The retention settings of config.toml are the defaults. Exit code 3: something could not be
     removed; the next clean-up tries again.
-
-    \b
-    Examples:
-      packmule clean --dry-run
-      packmule clean --older-than 12h --keep-last 1 --failed --yes
     """
     wires = wiring(ctx)
     if options.json and not (options.dry_run or options.yes):

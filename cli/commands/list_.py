@@ -12,6 +12,8 @@ from cli.wiring import wiring
 from export_core.errors import UsageError
 from export_core.job import JobStatus
 
+EXAMPLES = ("packmule list", "packmule list --status failed --json")
+
 
 def list_jobs(
     ctx: typer.Context,
@@ -23,10 +25,6 @@ def list_jobs(
 
     States: queued, started, finished, failed, cancelled, and interrupted (its process is gone; it can be
     resumed).
-
-    \b
-    Example:
-      packmule list --status failed --json
     """
     wires = wiring(ctx)
     jobs = wires.store.list(status=job_status(status), project=project)

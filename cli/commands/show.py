@@ -10,18 +10,15 @@ import typer
 from cli.render import job_details_json
 from cli.wiring import wiring
 
+EXAMPLES = ("packmule show 12", "packmule show 12 --json")
+
 
 def show(
     ctx: typer.Context,
     job: Annotated[int, typer.Argument(metavar="JOB", help="Number of the job, as packmule list shows it.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """One job: its relations and when each was worked on, sizes, snapshots, warnings, error.
-
-    \b
-    Example:
-      packmule show 12
-    """
+    """One job: its relations and when each was worked on, sizes, snapshots, warnings, error."""
     wires = wiring(ctx)
     found = wires.store.get(job)
     if json:

@@ -10,6 +10,8 @@ from cli.render import status_json, status_words
 from cli.wiring import wiring
 from export_core.export_status import project_export
 
+EXAMPLES = ("packmule status group/project --json",)
+
 
 def status(
     ctx: typer.Context,
@@ -21,10 +23,6 @@ def status(
 
     none, queued, started, finished, regeneration_in_progress (a new export while the previous archive is
     still there) or failed. A project that was never exported is none, which is no error.
-
-    \b
-    Example:
-      packmule status group/project --json
     """
     wires = wiring(ctx)
     path = project.rstrip("/") or "/"  # the latter is the root page of a wiki

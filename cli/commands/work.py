@@ -14,6 +14,11 @@ from export_core.errors import ExportFailed, Interrupted
 from export_core.stop import Stop
 from export_core.work_queue import WorkQueue
 
+EXAMPLES = (
+    "packmule work --once             run what is queued, then return: for cron and timers",
+    "packmule work --parallel 2       stay, as a service",
+)
+
 CLEAN_EVERY = 3600.0
 """Seconds between two clean-ups of a ``work`` that stays."""
 LOOK_EVERY = 2.0
@@ -30,18 +35,13 @@ def work(
     Jobs are queued by packmule export --queue. Each runs in a process of its own; several packmule work
     never run the same job. A failed job is tried again after 1 and after 5 minutes, then left failed. With
     --once, exit code 3 says that a job failed. SIGTERM and Ctrl-C stop all jobs; they stay resumable.
-
-    \b
-    Examples:
-      packmule work --once              every few minutes, from cron or a systemd timer
-      packmule work --parallel 2        as a service
     """
     from cli.signals import stopping
 
     wires, stop = wiring(ctx), Stop()
     workers = Workers(ctx.find_root().obj, parallel)
     queue = WorkQueue(wires.store)
-    with workers, stopping(stop, workers.kill):
+    with stopping(stop, workers.kill), workers:
         serve(wires, queue, workers, stop, once=once)
     if stop.reason is not None:
         raise Interrupted("packmule work was stopped", hint="its jobs are resumed by the next packmule work")
