@@ -172,6 +172,11 @@ class SegmentWriter:
         self._warnings.append(message)
 
     @property
+    def line_count(self) -> int:
+        """Records that were counted so far."""
+        return self._lines
+
+    @property
     def raw_size(self) -> int:
         """Raw bytes that were compressed so far."""
         return self._raw_size

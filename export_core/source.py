@@ -147,7 +147,8 @@ class Snapshot(Protocol):
 
     def refresh(self, part: Part) -> Part:
         """The same part as this snapshot sees it, for a part planned on an earlier snapshot: its
-        expected lines counted anew, its member and place unchanged."""
+        expected lines counted anew, its member and place unchanged.
+        """
         ...
 
     def close(self) -> None:
@@ -174,7 +175,8 @@ class Source(Protocol):
 
     def open(self, project: str, options: Mapping[str, Any]) -> Snapshot:
         """Freeze a view of a project. ``options`` are the source's own export options (``as_user``,
-        ``allow_missing`` ...). Raises NotFound, SourceUnavailable, UsageError."""
+        ``allow_missing`` ...). Raises NotFound, SourceUnavailable, UsageError.
+        """
         ...
 
     def reopen(self, project: str, options: Mapping[str, Any], details: Mapping[str, Any]) -> Snapshot:

@@ -12,7 +12,7 @@ from typing import Any, Protocol, Self
 
 from export_core.errors import UsageError
 from export_core.job import StrategyChoice
-from strategies.contract import Strategy
+from export_core.delivery import Strategy
 from strategies.surroundings import Surroundings
 from strategies.words import Words
 

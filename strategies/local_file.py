@@ -16,7 +16,7 @@ from pathlib import Path
 
 from export_core import atomic
 from export_core.errors import DeliveryInterrupted, DestinationUnusable
-from strategies.contract import Archive, Checkpoint, DeliveryContext
+from export_core.delivery import Archive, Checkpoint, DeliveryContext
 from strategies.metering import Meter
 
 _MAY_PASS = frozenset(

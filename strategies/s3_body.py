@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from export_core.errors import ArchiveInvalid
-from strategies.contract import Archive
+from export_core.delivery import Archive
 from strategies.metering import Meter
 from strategies.rate_limit import RateLimit
 from strategies.s3_parts import UploadPart

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from export_core.errors import DestinationUnusable, UsageError
 from export_core.job import Job
-from strategies.contract import Archive, Checkpoint, Delivery, DeliveryContext
+from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext
 from strategies.http_answer import Answer
 from strategies.http_send import Sender, Target, require_httpx
 from strategies.masking import mask_url

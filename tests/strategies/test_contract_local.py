@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from strategies.contract import Strategy
+from export_core.delivery import Strategy
 from strategies.move_file import MoveFile
 from strategies.notification import Notification
 from strategies.surroundings import Surroundings
-from tests.strategies.contract import FileArchive, StrategyContract, context
+from tests.export_core.delivery import FileArchive, StrategyContract, context
 
 DATA = os.urandom(1 << 20) * 20
 

@@ -20,11 +20,11 @@ import pytest
 import stamina
 
 from export_core.errors import Cancelled, DeliveryInterrupted, DestinationUnusable, UsageError
-from strategies.contract import Strategy
+from export_core.delivery import Strategy
 from strategies.surroundings import Surroundings
 from strategies.web_upload_http import WebUploadHttp, parse_header
 from strategies.words import Words
-from tests.strategies.contract import (
+from tests.export_core.delivery import (
     Events,
     FileArchive,
     MemoryCheckpoint,

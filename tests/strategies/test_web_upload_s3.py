@@ -12,13 +12,13 @@ import pytest
 
 import strategies
 from export_core.errors import DeliveryInterrupted, UsageError
-from strategies.contract import Strategy
+from export_core.delivery import Strategy
 from strategies.s3_parts import MIB
 from strategies.surroundings import Surroundings
 from strategies.web_upload_s3 import WebUploadS3
 from strategies.words import Words
-from tests.strategies.contract import FileArchive as SmallArchive
-from tests.strategies.contract import StrategyContract
+from tests.export_core.delivery import FileArchive as SmallArchive
+from tests.export_core.delivery import StrategyContract
 from tests.strategies.s3_delivery import FileArchive, FileCheckpoint, Run, random_file
 from tests.strategies.s3_proxy import (
     ALL_FAULTS,

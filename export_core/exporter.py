@@ -1,0 +1,239 @@
+"""The story of an export, from a queued job to a delivered archive.
+
+    claim -> check the destination -> freeze a snapshot, plan -> export parts in worker threads
+    -> join the archive -> deliver -> finish, tell
+
+Each step records what it has done before the next begins, so that whatever ends the process, the next run
+goes on from there. Nothing is skipped: a part that cannot be read fails the job.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from export_core.archive import ArchiveTools, write_archive
+from export_core.archive_stream import FileArchive, SegmentArchive
+from export_core.assembly import ArchiveRequest, Segments
+from export_core.delivery import Archive, Delivery, DeliveryContext, Strategy
+from export_core.errors import Cancelled, ExportFailed, Interrupted, PackmuleError
+from export_core.events import JobEnded, JobStarted, Listener, PhaseStarted, WarningRaised
+from export_core.gitlab.layout import archive_file_name
+from export_core.heartbeat import heartbeat
+from export_core.job import ArchiveInfo, ErrorInfo, Job, JobRequest, Owner, Phase, StrategyChoice
+from export_core.ownership import current_owner
+from export_core.parts_run import PartsRun
+from export_core.progress_record import JobCheckpoint, fingerprint_of, member_time, moment_of
+from export_core.source import Source
+from export_core.stop import Stop
+from export_core.store import JobStore
+from export_core.workers import worker_threads
+from export_core.workspace import Home
+
+Notify = Callable[[Job], list[str]]
+"""Tells the job's receivers that it ended; returns warnings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exporter:
+    """Runs jobs. Holds nothing but its collaborators."""
+
+    store: JobStore
+    home: Home
+    source_for: Callable[[JobRequest], Source]
+    strategy_for: Callable[[StrategyChoice], Strategy]
+    listener: Listener
+    stop: Stop
+    notify: Notify
+
+    def run(self, job_id: int, *, restart: bool = False) -> Job:
+        """Bring a job to its end, or as far as it gets. Raises PackmuleError after recording it."""
+        owner = current_owner()
+        job = self.store.claim(job_id, owner, restart=restart)
+        with heartbeat(self.store, job_id, owner, self.stop):
+            try:
+                if restart:
+                    job = self._start_over(job)
+                self._work(job, owner)
+            except Cancelled:
+                self._cancelled(job, owner)
+                raise
+            except (Interrupted, KeyboardInterrupt, SystemExit):
+                self._let_go(job, owner)
+                raise
+            except Exception as exc:
+                self._failed(job, owner, exc)
+                raise
+        return self._tell(job_id)
+
+    def _work(self, job: Job, owner: Owner) -> None:
+        planned = self.store.load_plan(job.id) is not None
+        self.listener(JobStarted(job.id, job.project, resumed=planned))
+        strategy = self.strategy_for(job.request.strategy)
+        if not self.store.load_checkpoint(job.id, "delivery"):
+            strategy.check(job, None)
+        source = self.source_for(job.request)
+        with source.session():
+            if self._make(job, source, strategy, owner):
+                return
+        self._finish(job, owner, strategy)
+
+    def _make(self, job: Job, source: Source, strategy: Strategy, owner: Owner) -> bool:
+        """Make the archive, unless an equal one is there already; True when the job ended with that."""
+        if self.store.load_checkpoint(job.id, "archived"):
+            return False
+        with worker_threads(job.request.workers) as (executor, workers):
+            workspace = self.home.job(job.id)
+            run = PartsRun(
+                self.store, job, source, workspace=workspace, listener=self.listener, stop=self.stop
+            )
+            with run.planned(self._phase) as plan:
+                self.stop.check()
+                segments = run.export(plan, executor, stage_files=not strategy.wants_file)
+            fingerprint = run.fingerprint or fingerprint_of(plan, segments)
+            self.store.set_fingerprint(job.id, fingerprint)
+            if self._reused(job, owner, strategy, fingerprint):
+                return True
+            self._phase(job, Phase.ARCHIVING)
+            request = ArchiveRequest(
+                job.id,
+                plan,
+                self.home.job(job.id),
+                member_time(self.store, job),
+                job.request.compression_level,
+            )
+            if strategy.wants_file:
+                tools = ArchiveTools(
+                    executor,
+                    run.reader,
+                    workers,
+                    JobCheckpoint(self.store, job.id, "archive"),
+                    self.listener,
+                    self.stop.check,
+                )
+                self._archived(job, write_archive(request, segments, tools))
+            else:
+                stream = SegmentArchive(request, segments, file_name="")
+                stream.measure(self.stop.check)
+                self._archived(job, ArchiveInfo(None, stream.size, stream.sha256))
+        return False
+
+    def _archived(self, job: Job, archive: ArchiveInfo) -> None:
+        value = {"path": archive.path, "size": archive.size, "sha256": archive.sha256}
+        self.store.save_checkpoint(job.id, "archived", value)
+
+    def _reused(self, job: Job, owner: Owner, strategy: Strategy, fingerprint: str) -> bool:
+        """End the job with an equal earlier export, if what that one delivered is still there."""
+        if not job.request.reuse:
+            return False
+        for earlier in self.store.find_reusable(job, fingerprint):
+            same_place = earlier.request.strategy.options == job.request.strategy.options
+            if (
+                same_place
+                and earlier.warnings == self.store.get(job.id).warnings
+                and strategy.still_there(earlier)
+            ):
+                with suppress(ExportFailed):
+                    self.store.finish(
+                        job.id,
+                        owner,
+                        earlier.archive,
+                        earlier.delivery,
+                        in_store=earlier.in_store,
+                        reused_from=earlier.reused_from or earlier.id,
+                    )
+                    self._remove_work(job)
+                    return True
+        return False
+
+    def _finish(self, job: Job, owner: Owner, strategy: Strategy) -> None:
+        self._phase(job, Phase.DELIVERING)
+        archive = self._archive(job)
+        context = DeliveryContext(
+            job, JobCheckpoint(self.store, job.id, "delivery"), self.listener, self.stop.check
+        )
+        delivery = strategy.deliver(archive, context)
+        for warning in delivery.warnings:
+            self._warn(job, warning)
+        info = ArchiveInfo(delivery.local_path, archive.size, archive.sha256)
+        self.store.finish(job.id, owner, info, _told(delivery), in_store=delivery.in_store)
+        self._remove_work(job)
+
+    def _archive(self, job: Job) -> Archive:
+        made = self.store.load_checkpoint(job.id, "archived")
+        workspace = self.home.job(job.id)
+        name = archive_file_name(job.project.strip("/") or "root", moment_of(member_time(self.store, job)))
+        if made["path"] is not None:
+            return FileArchive(workspace.archive, made["size"], made["sha256"], name)
+        return SegmentArchive(self._request(job), self._segments(job), file_name=name)
+
+    def _request(self, job: Job) -> ArchiveRequest:
+        plan = self.store.load_plan(job.id)
+        if plan is None:
+            raise ExportFailed(f"job {job.id} has lost its plan", hint=f"packmule resume {job.id} --restart")
+        level = job.request.compression_level
+        return ArchiveRequest(job.id, plan, self.home.job(job.id), member_time(self.store, job), level)
+
+    def _segments(self, job: Job) -> Segments:
+        return PartsRun.finished(self.store, job.id)
+
+    def _phase(self, job: Job, phase: Phase) -> None:
+        self.stop.check()
+        self.store.set_phase(job.id, phase)
+        self.listener(PhaseStarted(job.id, phase))
+
+    def _warn(self, job: Job, message: str) -> None:
+        self.store.add_warning(job.id, message)
+        self.listener(WarningRaised(job.id, message))
+
+    def _start_over(self, job: Job) -> Job:
+        """Forget what earlier runs did, at the destination too."""
+        self._abandon(job)
+        self._remove_work(job)
+        self.store.reset(job.id)
+        return self.store.get(job.id)
+
+    def _cancelled(self, job: Job, owner: Owner) -> None:
+        self._abandon(job)
+        self._remove_work(job)
+        self.store.cancelled(job.id, owner)
+        self.listener(JobEnded(job.id, "cancelled"))
+
+    def _let_go(self, job: Job, owner: Owner) -> None:
+        with suppress(PackmuleError):
+            self.store.release(job.id, owner)
+        self.listener(JobEnded(job.id, "interrupted"))
+
+    def _failed(self, job: Job, owner: Owner, exc: Exception) -> None:
+        if isinstance(exc, PackmuleError):
+            error = ErrorInfo(exc.kind, exc.message, exc.hint)
+        else:
+            error = ErrorInfo("UnexpectedFault", f"{type(exc).__name__}: {exc}", "run again with --debug")
+        with suppress(ExportFailed):
+            self.store.fail(job.id, owner, error)
+            self._tell(job.id)
+
+    def _tell(self, job_id: int) -> Job:
+        job = self.store.get(job_id)
+        for warning in self.notify(job):
+            self._warn(job, warning)
+        self.listener(JobEnded(job_id, job.status))
+        return self.store.get(job_id)
+
+    def _abandon(self, job: Job) -> None:
+        """Remove what an unfinished delivery left; a destination that does not answer is only told."""
+        try:
+            strategy = self.strategy_for(job.request.strategy)
+            strategy.abandon(job, JobCheckpoint(self.store, job.id, "delivery"))
+        except PackmuleError as exc:
+            self._warn(job, f"what was delivered so far could not be removed: {exc.message}")
+
+    def _remove_work(self, job: Job) -> None:
+        shutil.rmtree(self.home.job(job.id).root, ignore_errors=True)
+
+
+def _told(delivery: Delivery) -> Mapping[str, Any]:
+    return {"destination": delivery.destination, **delivery.details}

@@ -1,0 +1,203 @@
+"""Exports the parts of a job: keeps what an earlier run left, reads the rest from a new snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+
+from export_core.archive_position import missing_parts
+from export_core.assembly import ArchiveRequest, Segments
+from export_core.events import Listener, PartFinished, PartStarted, RelationPlanned, WarningRaised
+from export_core.job import Job, Phase, SnapshotInfo
+from export_core.progress_record import member_time
+from export_core.segment import Segment
+from export_core.source import Part, Plan, Reader, Selection, Snapshot, Source
+from export_core.stop import Stop
+from export_core.store import JobStore
+from export_core.workers import Finished, PartWork, PartWorkers
+from export_core.workspace import Workspace
+
+PartKey = tuple[str, int]
+
+
+class PartsRun:
+    """One run over the parts of a job."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        job: Job,
+        source: Source,
+        *,
+        workspace: Workspace,
+        listener: Listener,
+        stop: Stop,
+    ) -> None:
+        self._store = store
+        self._job = job
+        self._source = source
+        self._workspace = workspace
+        self._listener = listener
+        self._stop = stop
+        self._token = ""
+        self._number = 0
+        self._todo: list[Part] = []
+        self.fingerprint: str | None = None
+        """What the source itself says that its content is; None: it follows from the segments."""
+
+    @staticmethod
+    def finished(store: JobStore, job_id: int) -> dict[PartKey, Segment]:
+        """Segments of the finished parts, as recorded."""
+        return {key: Segment.from_json(value) for key, value in store.finished_parts(job_id).items()}
+
+    def reader(self) -> Reader:
+        """A reader on the job's latest snapshot."""
+        return self._source.reader(self._token)
+
+    @contextmanager
+    def planned(self, enter: Callable[[Job, Phase], None]) -> Iterator[Plan]:
+        """The plan, made now or stored by an earlier run; holds the snapshot while parts are exported."""
+        plan = self._store.load_plan(self._job.id)
+        if plan is not None and self._job.request.strict and self._would_mix(plan):
+            self._store.reset(self._job.id)
+            plan = None
+        snapshot: Snapshot | None = None
+        try:
+            if plan is None:
+                enter(self._job, Phase.PLANNING)
+                snapshot, plan = self._first()
+            else:
+                snapshot, plan = self._again(plan)
+            enter(self._job, Phase.EXPORTING)
+            self._announce(plan)
+            yield plan
+        finally:
+            if snapshot is not None:
+                snapshot.close()
+
+    def export(self, plan: Plan, executor: Executor, *, stage_files: bool) -> Segments:
+        """Export what is not finished. ``stage_files``: deferred files too, into segments."""
+        segments = self.finished(self._store, self._job.id)
+        todo = [
+            part
+            for part in plan.parts
+            if (part.relation, part.number) not in segments and (stage_files or not part.deferred)
+        ]
+        mtime = member_time(self._store, self._job)
+        work = PartWork(self._workspace, self._job.request.compression_level, mtime, self._stop.check)
+        for done in PartWorkers(executor, self.reader, self._started).run(todo, work):
+            self._finished(done)
+            segments[done.segment.key] = done.segment
+        return segments
+
+    def _first(self) -> tuple[Snapshot, Plan]:
+        job = self._job
+        snapshot = self._source.open(job.project, self._options())
+        try:
+            plan = snapshot.plan(Selection(job.request.only, job.request.skip))
+            self._join(snapshot, 0)
+            self._store.save_plan(job.id, plan, self._snapshot_info(snapshot))
+            for warning in plan.warnings:
+                self._listener(WarningRaised(job.id, warning))
+        except BaseException:
+            snapshot.close()
+            raise
+        return snapshot, plan
+
+    def _again(self, plan: Plan) -> tuple[Snapshot | None, Plan]:
+        """Go on with a stored plan; a new snapshot only when something has still to be read."""
+        job = self._job
+        lost = self._lost(plan)
+        self._store.requeue_parts(job.id)
+        self._store.requeue_parts(job.id, [(part.relation, part.number) for part in lost])
+        last = job.snapshots[-1]
+        self._token, self._number = last.token, last.number
+        self.fingerprint = last.details.get("fingerprint")
+        if not lost:
+            return None, plan
+        snapshot = self._source.reopen(job.project, self._options(), job.snapshots[0].details)
+        try:
+            self._join(snapshot, last.number + 1)
+            self._store.add_snapshot(job.id, self._snapshot_info(snapshot))
+            kept = len(plan.parts) - len(lost)
+            if kept and not self._source.exact_after_resume:
+                self._warn(
+                    f"resumed: {len(lost)} of {len(plan.parts)} parts were read from a later snapshot"
+                    f" ({snapshot.taken_at}); packmule show {job.id} tells which"
+                )
+            for part in lost:
+                self._store.update_part(job.id, snapshot.refresh(part))
+        except BaseException:
+            snapshot.close()
+            raise
+        return snapshot, self._store.load_plan(job.id) or plan
+
+    def _would_mix(self, plan: Plan) -> bool:
+        """Whether going on would mix two snapshots."""
+        if self._source.exact_after_resume:
+            return False
+        return 0 < len(self._lost(plan)) < len(plan.parts)
+
+    def _lost(self, plan: Plan) -> list[Part]:
+        """Parts that have to be read, for the first time or again."""
+        mtime = member_time(self._store, self._job)
+        level = self._job.request.compression_level
+        request = ArchiveRequest(self._job.id, plan, self._workspace, mtime, level)
+        checkpoint = self._store.load_checkpoint(self._job.id, "archive")
+        return missing_parts(request, self.finished(self._store, self._job.id), checkpoint, self._stop.check)
+
+    def _join(self, snapshot: Snapshot, number: int) -> None:
+        self._token, self._number = snapshot.token, number
+        self.fingerprint = snapshot.details.get("fingerprint")
+
+    def _snapshot_info(self, snapshot: Snapshot) -> SnapshotInfo:
+        return SnapshotInfo(self._number, snapshot.token, snapshot.taken_at, snapshot.details)
+
+    def _options(self) -> dict[str, object]:
+        request = self._job.request
+        return {**request.export_options, "allow_missing": request.allow_missing}
+
+    def _announce(self, plan: Plan) -> None:
+        """Tell every relation's whole work, and what is done of it already."""
+        done = self.finished(self._store, self._job.id)
+        for relation in plan.relations:
+            parts = [part for part in plan.parts if part.relation == relation]
+            ready = [done[key] for part in parts if (key := (part.relation, part.number)) in done]
+            counts = [part.lines for part in parts if part.lines is not None]
+            self._listener(
+                RelationPlanned(
+                    self._job.id,
+                    relation,
+                    len(parts),
+                    sum(counts) if counts else None,
+                    len(ready),
+                    sum(segment.lines for segment in ready),
+                )
+            )
+
+    def _started(self, part: Part) -> None:
+        self._store.start_part(self._job.id, part.relation, part.number, self._number)
+        self._listener(PartStarted(self._job.id, part.relation, part.number))
+
+    def _finished(self, done: Finished) -> None:
+        segment, part = done.segment, done.part
+        self._store.finish_part(
+            self._job.id,
+            part.relation,
+            part.number,
+            segment.to_json(),
+            snapshot_number=self._number,
+            seconds=done.seconds,
+            lines=segment.lines,
+            bytes=segment.raw_size,
+        )
+        self._listener(
+            PartFinished(self._job.id, part.relation, part.number, segment.lines, segment.raw_size)
+        )
+        for warning in segment.warnings:
+            self._warn(warning)
+
+    def _warn(self, message: str) -> None:
+        self._store.add_warning(self._job.id, message)
+        self._listener(WarningRaised(self._job.id, message))

@@ -1,0 +1,184 @@
+"""Runs parts on a pool of threads: heaviest first, one reader a worker, stopped by the first error."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import stamina
+
+from export_core.deferred import materialise
+from export_core.errors import ExportFailed, PackmuleError, RelationFailed, SourceInterrupted
+from export_core.segment import Segment, SegmentWriter
+from export_core.source import Part, Reader
+from export_core.workspace import Workspace
+
+_ATTEMPTS = 3
+"""A worker's own connection may break while the snapshot still stands; then another can join it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartWork:
+    """What a worker needs besides the part. Small and picklable but for ``check_stop``."""
+
+    workspace: Workspace
+    level: int
+    mtime: int
+    check_stop: Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A part whose segment is durable."""
+
+    part: Part
+    segment: Segment
+    seconds: float
+
+
+def export_part(reader: Reader, part: Part, work: PartWork) -> Segment:
+    """Read a part into a segment. Raises RelationFailed when it holds other lines than it must."""
+    writer = SegmentWriter(
+        work.workspace,
+        part.relation,
+        part.number,
+        level=work.level,
+        mtime=work.mtime,
+        check_stop=work.check_stop,
+    )
+    with writer:
+        if part.deferred:
+            materialise(part, reader, writer, mtime=work.mtime)
+        else:
+            reader.read(part, writer)
+            _check_lines(part, writer.line_count)
+        return writer.close()
+
+
+def _check_lines(part: Part, lines: int) -> None:
+    if part.lines is not None and lines != part.lines:
+        raise RelationFailed(
+            part.relation,
+            f"the snapshot has {part.lines} records, {lines} were read",
+            part=part.number,
+            hint="nothing was delivered; run packmule resume, and report this if it comes again",
+        )
+
+
+class PartWorkers:
+    """Worker threads with a reader each. ``open_reader`` is called in the worker's own thread."""
+
+    def __init__(
+        self, executor: Executor, open_reader: Callable[[], Reader], on_start: Callable[[Part], None]
+    ) -> None:
+        self._executor = executor
+        self._open_reader = open_reader
+        self._on_start = on_start
+        self._local = threading.local()
+        self._readers: list[Reader] = []
+        self._failed = threading.Event()
+
+    def run(self, parts: Sequence[Part], work: PartWork) -> Iterator[Finished]:
+        """Export parts, yielding each as it is durable. The first error stops the others and is raised."""
+        ordered = sorted(parts, key=lambda part: -part.weight)
+        inner = PartWork(work.workspace, work.level, work.mtime, lambda: self._check(work.check_stop))
+        futures = [self._executor.submit(self._export, part, inner) for part in ordered]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BaseException as exc:  # noqa: BLE001 - whatever ends the run must stop the workers first
+            self._failed.set()
+            _settle(futures)
+            raise _first_cause(futures, exc) from exc.__cause__
+        finally:
+            self._failed.set()
+            _settle(futures)
+            self._close()
+
+    def _check(self, check_stop: Callable[[], None]) -> None:
+        check_stop()
+        if self._failed.is_set():
+            raise _Halted("another part failed")
+
+    def _export(self, part: Part, work: PartWork) -> Finished:
+        work.check_stop()
+        self._on_start(part)
+        begun = time.monotonic()
+        for attempt in stamina.retry_context(
+            on=SourceInterrupted, attempts=_ATTEMPTS, wait_initial=0.2, wait_max=2.0, timeout=None
+        ):
+            with attempt:
+                segment = self._try(part, work)
+        return Finished(part, segment, time.monotonic() - begun)
+
+    def _try(self, part: Part, work: PartWork) -> Segment:
+        try:
+            return export_part(self._reader(), part, work)
+        except SourceInterrupted:
+            self._forget_reader()
+            work.check_stop()
+            raise
+        except PackmuleError:
+            raise
+        except Exception as exc:
+            said = f"{type(exc).__name__}: {exc}".splitlines()[0]
+            raise RelationFailed(part.relation, said, part=part.number) from exc
+
+    def _reader(self) -> Reader:
+        reader: Reader | None = getattr(self._local, "reader", None)
+        if reader is None:
+            reader = self._local.reader = self._open_reader()
+            self._readers.append(reader)
+        return reader
+
+    def _forget_reader(self) -> None:
+        reader = getattr(self._local, "reader", None)
+        self._local.reader = None
+        if reader is not None:
+            self._readers.remove(reader)
+            reader.close()
+
+    def _close(self) -> None:
+        while self._readers:
+            self._readers.pop().close()
+
+
+class _Halted(ExportFailed):
+    """A part that was stopped because another one failed; never shown."""
+
+
+def _settle(futures: Sequence[Future[Finished]]) -> None:
+    """Cancel what has not begun and wait for what has."""
+    for future in futures:
+        future.cancel()
+    for future in futures:
+        if not future.cancelled():
+            future.exception()
+
+
+def _first_cause(futures: Sequence[Future[Finished]], raised: BaseException) -> BaseException:
+    """The error that stopped the others, not one of those that it stopped."""
+    if not isinstance(raised, _Halted):
+        return raised
+    errors = (future.exception() for future in futures if not future.cancelled())
+    return next((error for error in errors if error and not isinstance(error, _Halted)), raised)
+
+
+@contextmanager
+def worker_threads(workers: int | None) -> Iterator[tuple[Executor, int]]:
+    """An executor with ``workers`` threads (None: one a usable processor), and how many they are."""
+    count = workers or usable_processors()
+    with ThreadPoolExecutor(count, thread_name_prefix="part") as executor:
+        yield executor, count
+
+
+def usable_processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
