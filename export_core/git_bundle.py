@@ -86,10 +86,7 @@ def _settle_head(repository: Path, wanted: str | None) -> None:
 
 
 def _init(bundle: Path, repository: Path) -> list[str]:
-    with bundle.open("rb") as file:
-        file.readline(200)
-        capabilities = [file.readline(200) for _ in range(4)]
-    sha256 = ["--object-format=sha256"] if _SHA256 in capabilities else []
+    sha256 = ["--object-format=sha256"] if is_sha256(bundle) else []
     return ["init", "--quiet", "--bare", "--template=", *sha256, str(repository)]
 
 
@@ -132,3 +129,10 @@ def _environment() -> dict[str, str]:
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     return (lines[-1] if lines else f"exit code {done.returncode}")[:300]
+
+
+def is_sha256(bundle: Path) -> bool:
+    """Whether the objects of a bundle are named by SHA-256."""
+    with bundle.open("rb") as file:
+        file.readline(200)
+        return _SHA256 in [file.readline(200) for _ in range(4)]

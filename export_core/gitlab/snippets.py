@@ -9,7 +9,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:?\d
 
 
 def snippet_digest(title: str | None, description: str | None, created_at: str, updated_at: str) -> str:
-    """SHA-256 in hex over title, description and both times as the archive's JSON writes them.
+    """SHA-256 in hex over title, description and both times, as the JSON of an archive writes them.
 
     Source: GitLab's ``Snippet#hexdigest``; times become ``YYYY-MM-DD HH:MM:SS UTC`` (seconds, the zone as
     ``+HHMM`` on servers with another one). The importer computes it again from the imported row, so it is

@@ -1,0 +1,175 @@
+"""Loads an archive into the embedded instance: rows, repositories and files, all or nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from export_core import events
+from export_core.archive_reader import Extracted, extracted
+from export_core.archive_rules import DEFAULT_LIMITS, Limits
+from export_core.errors import ArchiveInvalid, DestinationUnusable
+from export_core.gitlab import layout
+from export_core.sources.embedded.instance import EmbeddedInstance
+from export_core.sources.embedded.loader_files import FileLoader
+from export_core.sources.embedded.loader_ids import Ids, Scan, advance, pipeline_ids, reserve, scan
+from export_core.sources.embedded.loader_people import People
+from export_core.sources.embedded.loader_plan import Planner, Surroundings
+from export_core.sources.embedded.loader_project import load_project
+from export_core.sources.embedded.loader_report import LoadReport
+from export_core.sources.embedded.loader_rows import Sender
+from export_core.sources.embedded.loader_shared import SharedRows
+from export_core.sources.embedded.loader_tree import TreeLoader
+from export_core.sources.embedded.namespaces import ProjectShell, check_path, create_project_shell
+
+if TYPE_CHECKING:
+    import psycopg
+
+_BROKEN = (TypeError, ValueError, AttributeError, KeyError, OverflowError, RecursionError)
+"""What records of an unexpected shape lead to."""
+
+
+def load_archive(
+    instance: EmbeddedInstance,
+    archive: Path,
+    as_path: str,
+    *,
+    listen: events.Listener = events.ignore,
+    limits: Limits = DEFAULT_LIMITS,
+) -> LoadReport:
+    """Make a new project ``as_path`` out of an archive. The instance's session must be open.
+
+    Raises UsageError for an impossible path, DestinationUnusable for one that is taken, NotFound and
+    ArchiveInvalid for the archive; then nothing is changed.
+    """
+    check_path(as_path)
+    if instance.project_exists(as_path):
+        raise DestinationUnusable(
+            f"{as_path} exists already in the embedded instance", hint="choose another path"
+        )
+    report = LoadReport(as_path)
+    with extracted(archive, instance.home.embedded / "unpack", limits=limits) as unpacked:
+        report.ignored = unpacked.ignored
+        found = scan(unpacked)
+        with ExitStack() as undo:
+            with instance.connect() as connection:
+                _Load(instance, unpacked, connection, report).run(found, undo, listen)
+            undo.pop_all()  # committed: everything stays
+    return report
+
+
+class _Load:
+    """One import in its transaction."""
+
+    def __init__(
+        self,
+        instance: EmbeddedInstance,
+        archive: Extracted,
+        connection: psycopg.Connection[Any],
+        report: LoadReport,
+    ) -> None:
+        self.instance = instance
+        self.archive = archive
+        self.connection = connection
+        self.report = report
+        self.sender = Sender(connection)
+
+    def run(self, found: Scan, undo: ExitStack, listen: events.Listener) -> None:
+        """Everything, in order; the caller commits."""
+        ids = reserve(self.connection, found.largest)
+        shell = self._shell(found, ids)
+        tree = self._tree(found, ids, shell)
+        for name in self._relations(tree):
+            lines = self._relation(tree, name)
+            listen(events.PartFinished(0, name, 0, lines, 0))
+        self.sender.flush()
+        self.report.rows = self.sender.sent
+        default_branch = load_project(self.connection, self.archive, shell.project_id, tree)
+        tree.people.insert(self.connection)
+        files = FileLoader(self.archive, self.instance.storage, self.connection, shell, self.report, undo)
+        files.load(tree.snippets, default_branch)
+        advance(self.connection, ids.new())
+        version = self.archive.file(layout.GITLAB_VERSION)
+        self.report.gitlab_version = version.read_text(errors="replace")[:128].strip() if version else None
+
+    def _shell(self, found: Scan, ids: Ids) -> ProjectShell:
+        """The project itself, under the id that the archive tells."""
+        project_id = ids.shift(found.project_id) if found.project_id else ids.new()
+        self.connection.execute("SELECT setval('projects_id_seq', %s, false)", (project_id,))
+        shell = create_project_shell(self.connection, self.report.project)
+        advance(self.connection, ids.first)
+        self.report.project_id = shell.project_id
+        return shell
+
+    def _tree(self, found: Scan, ids: Ids, shell: ProjectShell) -> TreeLoader:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        surroundings = Surroundings(shell.project_id, shell.project_namespace_id, now)
+        planner = Planner(self.sender, ids, self.report, surroundings)
+        shared = SharedRows()
+        types = self.connection.execute("SELECT base_type, id FROM work_item_types ORDER BY id DESC")
+        shared.add_work_item_types(types.fetchall())
+        return TreeLoader(
+            planner.plans(),
+            planner.joins(),
+            ids,
+            People(ids, self.report),
+            self.report,
+            surroundings,
+            iter(pipeline_ids(found.pipelines, ids)),
+            shared,
+        )
+
+    def _relations(self, tree: TreeLoader) -> Iterator[str]:
+        """Names of the relations to load; all others are named in the report."""
+        there = {path.stem for path in self.archive.files(layout.RELATIONS) if path.suffix == ".ndjson"}
+        for name in sorted(there - tree.plans.keys()):
+            lines = sum(1 for line, _ in self._lines(name) if line is not None)
+            if lines or name != "user_contributions":
+                self.report.unknown_relations[name] = lines
+        yield from (name for name in tree.plans if name in there)
+
+    def _relation(self, tree: TreeLoader, name: str) -> int:
+        many = tree.plans[name].node.many
+        count = number = 0
+        try:
+            for record, size in self._lines(name):
+                number += 1
+                if record is None:
+                    continue
+                if not isinstance(record, dict) or (count and not many):
+                    raise TypeError("there should be one JSON object")
+                tree.line(name, record)
+                self.sender.count(size)
+                count += 1
+        except _BROKEN as exc:
+            place = f"{layout.relation_member(name)} line {number}"
+            raise ArchiveInvalid(
+                f"{place} cannot be loaded: {exc}", hint="packmule verify ARCHIVE lists what is wrong with it"
+            ) from exc
+        self.report.relations[name] = count
+        return count
+
+    def _lines(self, name: str) -> Iterator[tuple[Any, int]]:
+        """The records of a relation file with their sizes in bytes; None for ``null`` and blank lines."""
+        path = self.archive.root / layout.relation_member(name)
+        with path.open("rb", buffering=1 << 20) as file:
+            for line in file:
+                record = json.loads(line) if line.strip() else None
+                if b"\\u0000" in line:
+                    record = self._without_nul(record)
+                yield record, len(line)
+
+    def _without_nul(self, value: Any) -> Any:
+        """PostgreSQL holds no NUL characters, GitLab's importer removes them as well."""
+        if isinstance(value, dict):
+            return {key: self._without_nul(inner) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._without_nul(inner) for inner in value]
+        if isinstance(value, str) and "\0" in value:
+            self.report.warn("NUL characters in texts are left out")
+            return value.replace("\0", "")
+        return value
