@@ -249,9 +249,9 @@ class JobStore:
         self._write(ask)
 
     def reset(self, job_id: int) -> None:
-        """Forget all that earlier runs of an unfinished job did: for a restart."""
+        """Forget all that earlier runs of an unfinished job did: for a restart. A pending request stays."""
         now = to_text(self._clock())
-        nothing = dict.fromkeys(("phase", "reused_from", "pending_request", "retry_at"))
+        nothing = dict.fromkeys(("phase", "reused_from", "retry_at"))
         values = {**nothing, **error_values(None), **archive_values(None), "failures": 0, "delivery": "{}"}
         unfinished = [status for status in JobStatus if status is not JobStatus.FINISHED]
 
