@@ -87,18 +87,17 @@ class WarningsView:
             self._told[number] = len(job.warnings)
 
 
-class Ended:
-    """Remembers which relations ended in this run, so that each is told once."""
+class Milestones:
+    """Tells of every milestone once, in order."""
 
     def __init__(self) -> None:
-        self._known: set[tuple[int, str]] = set()
+        self._told: dict[int, int] = {}
 
-    def new(self, number: int, job: JobTally) -> list[str]:
-        """Relations that have ended since the last call."""
-        ended = [name for name, relation in job.relations.items() if relation.ended is not None]
-        new = [name for name in ended if (number, name) not in self._known]
-        self._known.update((number, name) for name in new)
-        return new
+    def new(self, number: int, job: JobTally) -> list[tuple[str, str]]:
+        """What a job has reached since the last call."""
+        told = self._told.get(number, 0)
+        self._told[number] = len(job.milestones)
+        return job.milestones[told:]
 
 
 class PlainView:
@@ -109,25 +108,26 @@ class PlainView:
     def __init__(self, say: Say) -> None:
         self._say = say
         self._warnings = WarningsView(say)
-        self._ended = Ended()
-        self._phases: dict[int, str] = {}
+        self._milestones = Milestones()
         self._spoken: dict[int, float] = {}
 
     def look(self, tally: Tally) -> None:
         """Tell what is new."""
         now = tally.clock()
         for number, job in tally.jobs.items():
-            news = [relation_line(name, job.relations[name], now) for name in self._ended.new(number, job)]
-            if job.phase != self._phases.get(number, ""):
-                self._phases[number] = job.phase
-                news.append(f"{job.phase} {job.project}")
-            elif not news and not job.status and now - self._spoken.get(number, now) >= PLAIN_INTERVAL:
-                news.append(standing(job, now))
+            news = [_milestone_line(job, *reached, now) for reached in self._milestones.new(number, job)]
+            if not news and not job.status and now - self._spoken.setdefault(number, now) >= PLAIN_INTERVAL:
+                news = [standing(job, now)]
             for text in news:
                 self._say(f"job {number}: {text}")
-            if news or number not in self._spoken:
                 self._spoken[number] = now
         self._warnings.look(tally)
+
+
+def _milestone_line(job: JobTally, kind: str, name: str, now: float) -> str:
+    if kind == "relation":
+        return relation_line(name, job.relations[name], now)
+    return f"{name} {job.project}" + (", resumed" if job.resumed and name == "exporting" else "")
 
 
 def relation_line(name: str, relation: RelationTally, now: float) -> str:

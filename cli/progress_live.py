@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from cli.progress import Ended, WarningsView, left_text, lines_text, moved_text, relation_line
+from cli.progress import Milestones, WarningsView, left_text, lines_text, moved_text, relation_line
 from cli.quantities import human_bytes, human_count
 from cli.tally import BytesTally, JobTally, RelationTally, Tally
 
@@ -37,7 +37,7 @@ class LiveView:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._warnings = WarningsView(self._say)
-        self._ended = Ended()
+        self._milestones = Milestones()
         self._tasks: dict[tuple[int, str], TaskID] = {}
 
     def look(self, tally: Tally) -> None:
@@ -45,9 +45,10 @@ class LiveView:
         now = tally.clock()
         for number, job in tally.jobs.items():
             prefix = f"{number}: " if len(tally.jobs) > 1 else ""
-            for name in self._ended.new(number, job):
-                self._say(prefix + relation_line(name, job.relations[name], now))
-                self._hide((number, name))
+            for kind, name in self._milestones.new(number, job):
+                if kind == "relation":
+                    self._say(prefix + relation_line(name, job.relations[name], now))
+                    self._hide((number, name))
             self._relations(number, prefix, job, now)
             self._phases(number, prefix, job, now)
         self._warnings.look(tally)

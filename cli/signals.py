@@ -43,7 +43,8 @@ def stopping(
     caught = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, _noted) for number in caught}
     wakeup_before = signal.set_wakeup_fd(wakeup.fileno(), warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(ours, stop, at_once, leave), daemon=True, name="signals").start()
+    watcher = threading.Thread(target=_watch, args=(ours, stop, at_once, leave), daemon=True, name="signals")
+    watcher.start()
     try:
         yield
     finally:
@@ -51,6 +52,7 @@ def stopping(
         for number, handler in before.items():
             signal.signal(number, handler)
         wakeup.close()  # the watcher reads the end of the stream and ends
+        watcher.join(GRACE)
 
 
 def _noted(_number: int, _frame: FrameType | None) -> None:

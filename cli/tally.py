@@ -66,6 +66,8 @@ class JobTally:
     bytes: dict[str, BytesTally] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     status: str = ""
+    milestones: list[tuple[str, str]] = field(default_factory=list)
+    """What was reached, in order: ``("phase", name)`` begun, ``("relation", name)`` ended in this run."""
 
 
 class Tally:
@@ -87,6 +89,7 @@ class Tally:
                 job.project, job.resumed = event.project, event.resumed
             case events.PhaseStarted():
                 job.phase = event.phase
+                job.milestones.append(("phase", event.phase))
             case events.RelationPlanned():
                 job.relations[event.relation] = RelationTally(
                     event.parts, event.lines, event.parts_done, event.lines_done, event.lines_done
@@ -115,6 +118,7 @@ class Tally:
         relation.lines_done += event.lines
         if relation.done:
             relation.ended = self.clock()
+            job.milestones.append(("relation", event.relation))
 
     def _moved(self, job: JobTally, event: events.BytesMoved) -> None:
         moved = job.bytes.get(event.phase)

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cli.config import Config, SourceConfig
+    from export_core.delivery import Strategy
     from export_core.events import Listener
     from export_core.job import Job, JobRequest, StrategyChoice
     from export_core.source import Source
     from export_core.stop import Stop
     from export_core.store import JobStore
-    from strategies.contract import Strategy
+    from strategies.surroundings import Surroundings
 
 
 class Wiring:
@@ -108,10 +109,18 @@ class Wiring:
 
         return embedded.load_archive(self.home, archive, full_path)
 
-    def _surroundings(self) -> Any:
+    def project_exists(self, full_path: str) -> bool:
+        """Whether the embedded instance has a project of that full path."""
+        from export_core.sources.embedded.instance import EmbeddedInstance
+
+        instance = EmbeddedInstance(self.home)
+        with instance.session():
+            return instance.project_exists(full_path)
+
+    def _surroundings(self) -> Surroundings:
         from strategies.surroundings import Surroundings
 
-        return Surroundings(load_archive=self.load_archive)
+        return Surroundings(self.load_archive, self.project_exists, _from_keyring)
 
     def notify(self, job: Job) -> list[str]:
         """Tell the job's receivers that it ended; warnings about those that could not be told."""
@@ -131,14 +140,27 @@ def wiring(ctx: typer.Context) -> Wiring:
     return result
 
 
+def _from_keyring(name: str) -> str | None:
+    """A secret that the user put into the keyring under packmule's name; None without a keyring."""
+    try:
+        import keyring
+        from keyring.errors import KeyringError
+    except ImportError:
+        return None
+    try:
+        secret: str | None = keyring.get_password("packmule", name)
+    except KeyringError:  # a server without a desktop has no place for secrets
+        return None
+    return secret
+
+
 def _private_directory(path: Path) -> Path:
     """Make a directory that only its owner may enter, whatever the umask."""
     from export_core.errors import StoreUnusable
 
     try:
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o700)
+        if not path.is_dir():
+            path.mkdir(parents=True, mode=0o700)  # whatever the umask; an existing one is its owner's affair
     except OSError as exc:
         hint = "PACKMULE_HOME names another directory"
         raise StoreUnusable(f"{path} cannot be used to keep jobs: {exc.strerror}", hint=hint) from exc

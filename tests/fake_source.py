@@ -151,8 +151,9 @@ class FakeSnapshot:
     def plan(self, selection: Selection) -> Plan:
         chosen = tuple(name for name in RELATIONS if selection.includes(name))
         parts = [part for name in chosen for part in self._parts(name)]
+        left_out = tuple(f"left out on request: {name}" for name in RELATIONS if name not in chosen)
         directories = ("tree/", "tree/project/") + (("uploads/",) if "uploads" in chosen else ())
-        return Plan(tuple(parts), directories, relations=chosen)
+        return Plan(tuple(parts), directories, warnings=left_out, relations=chosen)
 
     def refresh(self, part: Part) -> Part:
         return part

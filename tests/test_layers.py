@@ -24,8 +24,10 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
 }
 """Folder -> the folders that it may import."""
 
-STRATEGIES_MAY_USE = tuple(f"export_core.{name}" for name in ("errors", "events", "job", "atomic"))
-"""Of the core; the protocols of strategies are their own. ``atomic`` is the one door for writing files."""
+STRATEGIES_MAY_USE = tuple(
+    f"export_core.{name}" for name in ("errors", "events", "job", "atomic", "delivery")
+)
+"""Of the core. ``delivery`` holds the protocols, ``atomic`` is the one door for writing files."""
 
 CORE_OUTSIDE_SOURCES = ("export_core.sources",)
 """The engine knows sources by their protocols only; the dict in ``export_core/sources`` is for cli/wiring."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,8 +35,16 @@ def import_archive(
         wires.out(line)
 
 
-def _lines(loaded: Any) -> list[str]:
-    """What was loaded, for people."""
-    return [
-        f"{name}: {human_count(value) if isinstance(value, int) else value}" for name, value in loaded.items()
-    ]
+def _lines(loaded: Mapping[str, Any]) -> Iterator[str]:
+    """What was loaded, and what the archive has that GitLab 18.9 has not, for people."""
+    for relation in loaded["relations"]:
+        yield f"{relation['name']:<28} {human_count(relation['lines']):>10}"
+    for name, records in loaded["unknown_relations"].items():
+        yield f"note: GitLab 18.9 has no relation {name} ({human_count(records)} records); it was left out"
+    for key, records in loaded["unknown_keys"].items():
+        yield f"note: GitLab 18.9 does not know {key} ({human_count(records)} records); it was left out"
+    for name in loaded["ignored"]:
+        yield f"note: {name} was ignored"
+    for warning in loaded["warnings"]:
+        yield f"warning: {warning}"
+    yield f"loaded as {loaded['project']}; packmule export {loaded['project']} carries it out again"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from cli.logging_setup import PACKAGES
 from cli.main import app
 from export_core.sources import SOURCES
 from export_core.store import JobStore
@@ -136,5 +138,8 @@ def packmule(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Comman
     command_line = CommandLine(tmp_path)
     yield command_line
     command_line.end()
+    for name in PACKAGES:  # --log-file and --debug are for one run, which here is not a process
+        logging.getLogger(name).handlers = []
+        logging.getLogger(name).setLevel(logging.NOTSET)
     SOURCES.clear()  # type: ignore[attr-defined]
     SOURCES.update(before)  # type: ignore[attr-defined]
