@@ -1,7 +1,7 @@
 """After-export strategies: what is done with a finished archive.
 
 A strategy is added by writing its class and naming it in ``STRATEGIES``. The class has the methods of
-``strategies.contract.Strategy`` and two constructors: ``from_words`` (what the user said; raises UsageError)
+``export_core.delivery.Strategy`` and two constructors: ``from_words`` (what the user said; raises UsageError)
 and ``from_options`` (what was stored with the job). Each is imported only when it is chosen.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
+from export_core.delivery import Strategy
 from export_core.errors import UsageError
 from export_core.job import StrategyChoice
-from export_core.delivery import Strategy
 from strategies.surroundings import Surroundings
 from strategies.words import Words
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from export_core.errors import DestinationUnusable
 from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext, Strategy
+from export_core.errors import DestinationUnusable
 from strategies.gitlab_api import GitlabServer
 from strategies.metering import Meter
 from strategies.patience import Patience

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from export_core.errors import DeliveryInterrupted, DestinationUnusable, ExportFailed, UsageError
 from export_core.delivery import Archive, DeliveryContext, iter_blocks
+from export_core.errors import DeliveryInterrupted, DestinationUnusable, ExportFailed, UsageError
 from strategies.http_answer import Answer, judge, redirect, secrets_of
 from strategies.masking import mask_url, scrub
 from strategies.metering import Meter

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext
 from export_core.errors import DestinationUnusable, UsageError
 from export_core.job import Job
-from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext
 from strategies.keeping import forget_kept, kept_on_failure
 from strategies.project_path import check_full_path, taken
 from strategies.surroundings import Surroundings
@@ -62,7 +62,7 @@ class ImportEmbedded:
             raise taken(self.path, "the embedded instance")
 
     def deliver(self, archive: Archive, context: DeliveryContext) -> Delivery:
-        """Load the archive; it is one transaction, so after a kill the project is there whole or not at all."""
+        """Load the archive; one transaction, so after a kill the project is there whole or not at all."""
         context.check_stop()
         if archive.path is None:
             raise UsageError(

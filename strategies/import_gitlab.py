@@ -13,9 +13,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 from urllib.parse import urlsplit
 
+from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext, Strategy
 from export_core.errors import PackmuleError, UsageError
 from export_core.job import Job
-from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext, Strategy
 from strategies.gitlab_api import GitlabServer, require_gitlab
 from strategies.gitlab_import import GitlabImport, Start, delivery, inner_checkpoint
 from strategies.keeping import forget_kept, kept_on_failure
@@ -27,7 +27,7 @@ from strategies.surroundings import Surroundings
 from strategies.words import Words
 
 _TOKENS = ("PACKMULE_GITLAB_TOKEN", "GITLAB_TOKEN")
-_UNFINISHED = frozenset({"none", "scheduled", "started"})
+_UNFINISHED = frozenset({"scheduled", "started"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class ImportGitlab:
 
     @classmethod
     def from_words(cls, words: Words) -> Self:
-        """From ``--to``; ``more``: ``gitlab_url`` (below a path), ``upload_to``, ``import_url``, ``timeout``."""
+        """From ``--to``; ``more``: ``gitlab_url`` (with a path), ``upload_to``, ``import_url``."""
         to = words.to or ""
         check_url(to)
         parts = urlsplit(to)
@@ -139,12 +139,13 @@ class ImportGitlab:
         forget_kept(None, job, self.store_dir)
         if (upload := self._upload()) is not None:
             upload.abandon(job, inner_checkpoint(checkpoint))
-        project = checkpoint.load().get("project_id")
-        if project is None:
+        state = checkpoint.load()
+        if "starting" not in state:
             return
         server = self._server()
-        status = server.import_status(project)
-        if status is not None and status.get("import_status") in _UNFINISHED:
+        project = state.get("project_id") or server.project_id(self.path)
+        status = server.import_status(project) if project is not None else None
+        if project is not None and status is not None and status.get("import_status") in _UNFINISHED:
             server.delete(project)
 
     def still_there(self, job: Job) -> bool:  # noqa: ARG002 - the address is enough
@@ -178,7 +179,7 @@ class ImportGitlab:
         if not found:
             raise UsageError(
                 f"no token for {host}",
-                hint="set GITLAB_TOKEN to a personal access token with the scope api, or keep it in the keyring",
+                hint="set GITLAB_TOKEN to an access token with the scope api, or keep it in the keyring",
             )
         return found
 

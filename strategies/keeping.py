@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from export_core.atomic import private_directory
+from export_core.delivery import Archive
 from export_core.errors import Cancelled, Interrupted, PackmuleError
 from export_core.job import Job
-from export_core.delivery import Archive
 
 
 @contextlib.contextmanager

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from export_core import atomic
-from export_core.errors import DeliveryInterrupted, DestinationUnusable
 from export_core.delivery import Archive, Checkpoint, DeliveryContext
+from export_core.errors import DeliveryInterrupted, DestinationUnusable
 from strategies.metering import Meter
 
 _MAY_PASS = frozenset(

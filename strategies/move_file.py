@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext
 from export_core.errors import DestinationUnusable, UsageError
 from export_core.job import Job
-from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext
 from strategies.local_file import already_there, check_directory, deliver_file, forget, holds, refusing
 from strategies.surroundings import Surroundings
 from strategies.words import Words

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from export_core.atomic import private_directory
+from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext
 from export_core.errors import DestinationUnusable, UsageError
 from export_core.job import Job
-from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext
 from strategies.local_file import check_directory, deliver_file, forget
 from strategies.surroundings import Surroundings
 from strategies.words import Words

@@ -11,7 +11,7 @@ _RESERVED_ENDINGS = (".git", ".atom", ".")
 
 
 def check_full_path(path: str) -> str:
-    """The path without slashes around it. Raises UsageError unless it is ``group/project`` as GitLab allows."""
+    """The path without slashes around it. Raises UsageError unless GitLab would allow it."""
     parts = path.strip("/").split("/")
     if len(parts) < 2:
         raise UsageError(f"{path!r} names no group", hint="write the new project as group/project")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext
 from export_core.errors import DestinationUnusable, UsageError
 from export_core.job import Job
-from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext
 from strategies.http_answer import Answer
 from strategies.http_send import Sender, Target, require_httpx
 from strategies.masking import mask_url

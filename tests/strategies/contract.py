@@ -18,10 +18,10 @@ import pytest
 import stamina
 
 import strategies
+from export_core.delivery import Delivery, DeliveryContext, Strategy
 from export_core.errors import Cancelled, DestinationUnusable, UsageError
 from export_core.events import BytesMoved, Event, Listener
 from export_core.job import ArchiveInfo, Job, JobRequest, JobStatus, Phase
-from export_core.delivery import Delivery, DeliveryContext, Strategy
 from strategies.surroundings import Surroundings
 
 

@@ -56,10 +56,12 @@ class HttpServer:
         self.answers: deque[Answer] = deque()
         """Done one after the other; then ``reply``."""
         self.reply: Reply = lambda _request: Answer()
+        self.cut_bodies: deque[int] = deque()
+        """Reset the connections of the next PUTs and POSTs after so many bytes of the body."""
         self.keep_bodies = keep_bodies
         self.connections = 0
         self.ending = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
 
     @property
@@ -88,6 +90,11 @@ class HttpServer:
             thread.join()
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that go away are what these tests are about."""
+
+
 def _handler(owner: HttpServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -108,7 +115,14 @@ def _handler(owner: HttpServer) -> type[BaseHTTPRequestHandler]:
                 self.rfile.read(planned.cut_after)
                 self.reset()
                 return
+            if owner.cut_bodies and self.command in ("PUT", "POST"):
+                self.rfile.read(owner.cut_bodies.popleft())
+                self.reset()
+                return
             request = self.read(early=planned.early)
+            if not planned.early and request.received < int(self.headers.get("content-length") or 0):
+                self.close_connection = True  # the client went away; servers throw away what they have
+                return
             owner.requests.append(request)
             answer = owner.next_answer(request)
             if answer.status // 100 == 2 and request.method in ("PUT", "POST"):

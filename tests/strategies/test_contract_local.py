@@ -14,7 +14,7 @@ from export_core.delivery import Strategy
 from strategies.move_file import MoveFile
 from strategies.notification import Notification
 from strategies.surroundings import Surroundings
-from tests.export_core.delivery import FileArchive, StrategyContract, context
+from tests.strategies.contract import FileArchive, StrategyContract, context
 
 DATA = os.urandom(1 << 20) * 20
 

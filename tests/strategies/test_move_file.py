@@ -15,7 +15,7 @@ from export_core.errors import DestinationUnusable, UsageError
 from export_core.job import ArchiveInfo
 from strategies.move_file import MoveFile
 from strategies.words import Words
-from tests.export_core.delivery import FileArchive, MemoryCheckpoint, context, make_job
+from tests.strategies.contract import FileArchive, MemoryCheckpoint, context, make_job
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_an_ordinary_user_is_refused_where_he_may_not_write() -> None:
         import os
         from export_core.errors import DestinationUnusable
         from strategies.move_file import MoveFile
-        from tests.export_core.delivery import make_job
+        from tests.strategies.contract import make_job
 
         os.setgid(65534)
         os.setuid(65534)
@@ -191,7 +191,7 @@ def test_a_copy_cut_short_by_sigkill_is_taken_up_or_cleaned_away(
         import json, os, sys
         from pathlib import Path
         from strategies.move_file import MoveFile
-        from tests.export_core.delivery import FileArchive, MemoryCheckpoint, context
+        from tests.strategies.contract import FileArchive, MemoryCheckpoint, context
 
         class Saved(MemoryCheckpoint):
             def save(self, value):
@@ -199,8 +199,8 @@ def test_a_copy_cut_short_by_sigkill_is_taken_up_or_cleaned_away(
                 Path(sys.argv[3]).write_text(json.dumps(self.value))
 
         source = Path(sys.argv[1])
-        kill = lambda event: os.kill(os.getpid(), 9)
-        MoveFile(sys.argv[2]).deliver(FileArchive(source, source.read_bytes()), context(Saved(), listener=kill))
+        job = context(Saved(), listener=lambda event: os.kill(os.getpid(), 9))
+        MoveFile(sys.argv[2]).deliver(FileArchive(source, source.read_bytes()), job)
     """
     for ending in ("resume", "cancel"):
         source.write_bytes(data)

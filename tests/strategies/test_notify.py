@@ -15,7 +15,7 @@ from export_core.errors import UsageError
 from export_core.job import ArchiveInfo, ErrorInfo, Job, JobStatus, Phase
 from strategies.notify import check_urls, send
 from strategies.notify_text import Kind, duration_text, message_for, size_text
-from tests.export_core.delivery import make_job
+from tests.strategies.contract import make_job
 from tests.strategies.servers import Answer, HttpServer, MailReceiver, free_port
 
 

@@ -10,7 +10,7 @@ import stamina
 
 from export_core.errors import Cancelled, DeliveryInterrupted, DestinationUnusable
 from strategies.patience import Patience, retry_after
-from tests.export_core.delivery import raise_at
+from tests.strategies.contract import raise_at
 from tests.strategies.test_rate_limit import Clock
 
 NOW = datetime(2024, 5, 1, 10, 0, 0, tzinfo=UTC)

@@ -10,7 +10,7 @@ import pytest
 
 from export_core.errors import Cancelled, UsageError
 from strategies.rate_limit import LimitedStream, RateLimit, parse_rate
-from tests.export_core.delivery import raise_at
+from tests.strategies.contract import raise_at
 
 
 class Clock:

@@ -19,12 +19,12 @@ from typing import Any
 import pytest
 import stamina
 
-from export_core.errors import Cancelled, DeliveryInterrupted, DestinationUnusable, UsageError
 from export_core.delivery import Strategy
+from export_core.errors import Cancelled, DeliveryInterrupted, DestinationUnusable, UsageError
 from strategies.surroundings import Surroundings
 from strategies.web_upload_http import WebUploadHttp, parse_header
 from strategies.words import Words
-from tests.export_core.delivery import (
+from tests.strategies.contract import (
     Events,
     FileArchive,
     MemoryCheckpoint,
