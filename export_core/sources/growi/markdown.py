@@ -8,6 +8,7 @@ import re
 from export_core.sources.growi.frozen import FrozenPage
 
 _FRONT_MATTER = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*$", re.DOTALL | re.MULTILINE)
+_NOT_IN_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def unix_lines(body: str) -> str:
@@ -44,5 +45,7 @@ def _metadata(page: FrozenPage) -> dict[str, str | None]:
 
 
 def _scalar(text: str | None) -> str:
-    """A JSON string, which YAML reads as the same text; quoting spares every rule about plain scalars."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\x7f").replace("\u2028", "\\u2028")
+    """A JSON string, which YAML reads as the same text; quoting spares every rule about plain scalars.
+    YAML counts more characters as line breaks or unprintable than JSON; those are escaped as well.
+    """
+    return _NOT_IN_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))

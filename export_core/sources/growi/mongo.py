@@ -31,8 +31,8 @@ class MongoStore:
         uploads: str | None = None,
         site: str | None = None,
     ) -> None:
+        self._client = connect()
         with translated():
-            self._client = connect()
             self._database = default_database(self._client, database)
         self._files = MongoFiles(self._database, Path(uploads) if uploads else None)
         self._site = site

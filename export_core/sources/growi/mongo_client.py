@@ -30,14 +30,22 @@ def connect(url: str) -> MongoClient[dict[str, Any]]:
     except ModuleNotFoundError as exc:
         hint = "pip install 'packmule[growi]'"
         raise UsageError("reading a wiki from MongoDB needs the Python package pymongo", hint=hint) from exc
-    with translated():
-        return MongoClient(
-            url,
-            appname="packmule",
-            tz_aware=True,
-            maxPoolSize=2,
-            serverSelectionTimeoutMS=_SERVER_SELECTION_MS,
-        )
+    try:
+        with translated():
+            return MongoClient(
+                url,
+                appname="packmule",
+                tz_aware=True,
+                maxPoolSize=2,
+                serverSelectionTimeoutMS=_SERVER_SELECTION_MS,
+            )
+    except ValueError as exc:
+        raise _malformed() from exc
+
+
+def _malformed() -> UsageError:
+    hint = "it looks like mongodb://user:password@host/growi; percent-encode special characters"
+    return UsageError("the MongoDB URL is not valid", hint=hint)
 
 
 def default_database(client: MongoClient[dict[str, Any]], name: str | None) -> Database[dict[str, Any]]:
@@ -74,7 +82,7 @@ def masked(url: str) -> str:
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn PyMongo's errors into ours. Its texts name hosts, never passwords."""
-    from bson.errors import InvalidBSON
+    from bson.errors import BSONError
     from pymongo import errors
 
     try:
@@ -89,9 +97,8 @@ def translated() -> Iterator[None]:
         hint = "check the user, the password and authSource in the URL" if exc.code in _DENIED else None
         raise SourceUnavailable(f"MongoDB refuses: {_short(exc)}", hint=hint) from exc
     except (errors.InvalidURI, errors.ConfigurationError) as exc:
-        hint = "it looks like mongodb://user:password@host/growi; percent-encode special characters"
-        raise UsageError("the MongoDB URL is not valid", hint=hint) from exc
-    except (errors.PyMongoError, InvalidBSON) as exc:
+        raise _malformed() from exc
+    except (errors.PyMongoError, BSONError) as exc:
         raise SourceUnavailable(f"reading MongoDB failed: {_short(exc)}") from exc
 
 

@@ -51,14 +51,14 @@ def clean(segment: str, *, at_root: bool = False) -> str:
         return _reserve(segment) if at_root else segment
     if not segment:
         return EMPTY
-    name = _compose(_FORBIDDEN.sub(_escape, segment))
-    name = _ENDS.sub(_escape, name)
+    name = _ENDS.sub(_escape, _FORBIDDEN.sub(_escape, segment))
     name = _LIKE_A_PAGE.sub(_escape, name)
     name = _LIKE_A_HASH.sub(_escape, name)
     if _DEVICE.match(name):
         name = _escape_first(name)
     if at_root:
         name = _reserve(name)
+    name = _compose(name)  # last: an accent on a dot that became "%2E" would go to the E
     return name if len(name.encode()) <= MAX_SEGMENT_BYTES else shorten(name, segment)
 
 
@@ -98,10 +98,9 @@ def shorten(name: str, original: str, limit: int = MAX_SEGMENT_BYTES) -> str:
 def attachment_name(attachment: str, original: str) -> str:
     """The member name of an attachment: its id makes it unique, its own name makes it readable."""
     stem, dot, extension = original.rpartition(".")
-    if not stem or len(extension) > 16:
+    if not stem or len(extension) > 16 or not (extension.isascii() and extension.isalnum()):
         stem, dot, extension = original, "", ""
-    tail = _FORBIDDEN.sub(_escape, dot + extension).rstrip(". ")
-    return f"{ATTACHMENTS}/{clean(attachment)}-{clean(stem).lstrip('~') or '_'}{tail}"
+    return f"{ATTACHMENTS}/{clean(attachment)}-{clean(stem)}{dot}{extension}"
 
 
 class Namer:
