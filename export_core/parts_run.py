@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import replace
 
 from export_core.archive_position import missing_parts
 from export_core.assembly import ArchiveRequest, Segments
@@ -96,6 +97,10 @@ class PartsRun:
         snapshot = self._source.open(job.project, self._options())
         try:
             plan = snapshot.plan(Selection(job.request.only, job.request.skip))
+            left_out = [name for name in self._source.relations() if name not in plan.relations]
+            if left_out:
+                note = f"left out on request: {', '.join(left_out)}"
+                plan = replace(plan, warnings=(note, *plan.warnings))
             self._join(snapshot, 0)
             self._store.save_plan(job.id, plan, self._snapshot_info(snapshot))
             for warning in plan.warnings:

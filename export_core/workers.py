@@ -84,21 +84,34 @@ class PartWorkers:
         self._failed = threading.Event()
 
     def run(self, parts: Sequence[Part], work: PartWork) -> Iterator[Finished]:
-        """Export parts, yielding each as it is durable. The first error stops the others and is raised."""
+        """Export parts, yielding each as it is durable.
+
+        The first error stops the others; it is raised when all have ended and every part that was finished
+        nevertheless has been yielded, so that none is done twice.
+        """
         ordered = sorted(parts, key=lambda part: -part.weight)
         inner = PartWork(work.workspace, work.level, work.mtime, lambda: self._check(work.check_stop))
         futures = [self._executor.submit(self._export, part, inner) for part in ordered]
         try:
-            for future in as_completed(futures):
-                yield future.result()
-        except BaseException as exc:  # noqa: BLE001 - whatever ends the run must stop the workers first
-            self._failed.set()
-            _settle(futures)
-            raise _first_cause(futures, exc) from exc.__cause__
+            yield from self._collect(futures)
         finally:
             self._failed.set()
             _settle(futures)
             self._close()
+
+    def _collect(self, futures: Sequence[Future[Finished]]) -> Iterator[Finished]:
+        errors: list[BaseException] = []
+        for future in as_completed(futures):
+            error = None if future.cancelled() else future.exception()
+            if error is not None:
+                errors.append(error)
+                self._failed.set()
+                for other in futures:
+                    other.cancel()
+            elif not future.cancelled():
+                yield future.result()
+        if errors:
+            raise next((error for error in errors if not isinstance(error, _Halted)), errors[0])
 
     def _check(self, check_stop: Callable[[], None]) -> None:
         check_stop()
@@ -159,14 +172,6 @@ def _settle(futures: Sequence[Future[Finished]]) -> None:
     for future in futures:
         if not future.cancelled():
             future.exception()
-
-
-def _first_cause(futures: Sequence[Future[Finished]], raised: BaseException) -> BaseException:
-    """The error that stopped the others, not one of those that it stopped."""
-    if not isinstance(raised, _Halted):
-        return raised
-    errors = (future.exception() for future in futures if not future.cancelled())
-    return next((error for error in errors if error and not isinstance(error, _Halted)), raised)
 
 
 @contextmanager

@@ -31,8 +31,9 @@ class SourceKind:
 
 
 _GITLAB_DB = (
-    "url database ci_database sec_database repositories uploads shared object_storage gitlab_version"
-    " gitlab_url max_db_load pause"
+    "url database ci_database sec_database password_env password_keyring repositories uploads shared"
+    " lfs_objects external_diffs object_storage gitlab_version gitlab_revision license pages_https"
+    " container_registry drop_commit_messages max_db_load pause"
 )
 _GROWI = "url database token token_env wiki_url uploads attachments rewrite_links front_matter trash drafts"
 

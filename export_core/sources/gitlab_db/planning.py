@@ -73,9 +73,6 @@ class Planner:
         parts += self._bundles(chosen)
         parts += stored_files.parts(self, chosen)
         parts += lfs[1:]
-        left_out = [name for name in RELATION_NAMES if name not in chosen]
-        if left_out:
-            self.warnings.insert(0, f"left out on request: {', '.join(left_out)}")
         return Plan(tuple(parts), _directories(parts), tuple(self.warnings), names)
 
     def connection(self, database: str) -> psycopg.Connection[Any]:

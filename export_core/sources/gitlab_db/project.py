@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from export_core.errors import NotFound
 from export_core.gitlab import layout
 from export_core.sources.gitlab_db.catalog import Catalog
+from export_core.sources.gitlab_db.renderings import Rules
 from export_core.sources.gitlab_db.settings import ProjectRef
 from export_core.sources.gitlab_db.texts import text
 
@@ -94,3 +96,12 @@ def configured_default_branch(
         f"SELECT coalesce({found}) FROM namespaces n WHERE n.id = %s", (project.namespace_id,)
     ).fetchall()
     return text(rows[0][0]) if rows else None
+
+
+def resolved_rules(connection: psycopg.Connection[Any], rules: Rules) -> Rules:
+    """``auto`` decided: licensed when the instance has a licence, else plain columns, which lose nothing."""
+    if rules.license != "auto":
+        return rules
+    there = connection.execute("SELECT to_regclass('licenses') IS NOT NULL").fetchall()[0][0]
+    licensed = there and connection.execute("SELECT EXISTS (SELECT FROM licenses)").fetchall()[0][0]
+    return replace(rules, license="licensed" if licensed else "ce")

@@ -16,8 +16,12 @@ from export_core.sources.gitlab_db import stored_files
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
 from export_core.sources.gitlab_db.connections import connect, database_errors, join
 from export_core.sources.gitlab_db.diffs import DiffFiles
-from export_core.sources.gitlab_db.project import configured_default_branch, repository_place
-from export_core.sources.gitlab_db.renderings import Renderer
+from export_core.sources.gitlab_db.project import (
+    configured_default_branch,
+    repository_place,
+    resolved_rules,
+)
+from export_core.sources.gitlab_db.renderings import Renderer, Rules
 from export_core.sources.gitlab_db.repositories import ProjectRepositories
 from export_core.sources.gitlab_db.rows import RelationRows
 from export_core.sources.gitlab_db.rules import exceptions
@@ -41,6 +45,7 @@ class GitlabReader:
         self._connections: dict[str, psycopg.Connection[Any]] = {}
         self._catalogs: dict[str, Catalog] = {}
         self._rows: dict[str, RelationRows] = {}
+        self._resolved: Rules | None = None
         self._diffs = DiffFiles(settings)
         self.resolver = Resolver(self._repositories(), self._diffs, allow_missing=token.allow_missing)
 
@@ -83,14 +88,18 @@ class GitlabReader:
         name = database if database in self.settings.databases.separate() else "main"
         if name not in self._catalogs:
             self._catalogs[name] = read_catalog(self.connection(name), TABLES)
-        rules = self.settings.rules
-        return Renderer(self._catalogs[name], rules, exceptions(stored=rules.stored))
+        return Renderer(self._catalogs[name], self._rules(), exceptions(stored=self.settings.rules.stored))
+
+    def _rules(self) -> Rules:
+        if self._resolved is None:
+            self._resolved = resolved_rules(self.connection("main"), self.settings.rules)
+        return self._resolved
 
     def rest(self, busy: float) -> None:
         """Go easy on a live primary: wait after ``busy`` seconds of work, as configured."""
-        pause = self.settings.pause
-        if self.settings.max_db_load:
-            pause = max(pause, busy * (1 / self.settings.max_db_load - 1))
+        pause = self.token.pause
+        if self.token.max_db_load:
+            pause = max(pause, busy * (1 / self.token.max_db_load - 1))
         if pause > 0:
             time.sleep(pause)
 

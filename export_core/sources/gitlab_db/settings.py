@@ -73,9 +73,8 @@ class GitlabSettings:
     gitlab_version: str | None = None
     gitlab_revision: str | None = None
     pause: float = 0.0
-    """Seconds to wait between two batches of a worker, to go easy on a live primary."""
     max_db_load: float | None = None
-    """Fraction of the time (0 to 1) that a worker may keep its connection busy."""
+    """How politely to read, unless the export says otherwise; see ``Token``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +99,10 @@ class Token:
     snapshots: Mapping[str, str]
     project: ProjectRef
     allow_missing: bool = False
+    pause: float = 0.0
+    """Seconds to wait between two batches of a worker, to go easy on a live primary."""
+    max_db_load: float | None = None
+    """Share of the time (0 to 1) in which a worker may keep its connection busy."""
 
     def encode(self) -> str:
         """As text."""
@@ -109,4 +112,4 @@ class Token:
     def decode(cls, text: str) -> Token:
         """From ``encode``'s text."""
         value: dict[str, Any] = json.loads(text)
-        return cls(value["snapshots"], ProjectRef(**value["project"]), value["allow_missing"])
+        return cls(**{**value, "project": ProjectRef(**value["project"])})

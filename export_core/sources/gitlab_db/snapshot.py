@@ -13,7 +13,7 @@ from export_core.source import Part, Plan, Selection
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
 from export_core.sources.gitlab_db.connections import connect, database_errors, freeze
 from export_core.sources.gitlab_db.planning import Planner
-from export_core.sources.gitlab_db.project import find_project
+from export_core.sources.gitlab_db.project import find_project, resolved_rules
 from export_core.sources.gitlab_db.renderings import Renderer
 from export_core.sources.gitlab_db.rules import exceptions
 from export_core.sources.gitlab_db.settings import GitlabSettings, Token
@@ -42,11 +42,19 @@ class GitlabSnapshot:
                 self._catalogs[name] = read_catalog(self._connections[name], TABLES)
             self.taken_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             self._check_is_gitlab()
-            self.project = find_project(self._connections["main"], self._catalogs["main"], full_path)
+            main = self._connections["main"]
+            self.settings = replace(settings, rules=resolved_rules(main, settings.rules))
+            self.project = find_project(main, self._catalogs["main"], full_path)
         except BaseException:
             self.close()
             raise
-        self._token = Token(snapshots, self.project, allow_missing=bool(options.get("allow_missing")))
+        self._token = Token(
+            snapshots,
+            self.project,
+            allow_missing=bool(options.get("allow_missing")),
+            pause=float(options.get("pause", settings.pause)),
+            max_db_load=options.get("max_db_load", settings.max_db_load),
+        )
 
     @property
     def token(self) -> str:

@@ -1,0 +1,161 @@
+"""From the settings of config.toml (or of a URL and its options) to ``GitlabSettings``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from export_core.errors import UsageError
+from export_core.sources.gitlab_db.renderings import Rules
+from export_core.sources.gitlab_db.settings import Databases, GitlabSettings, ObjectStorage, Storage
+
+LICENSES = ("auto", "ce", "free", "licensed")
+BUCKETS = ("uploads", "lfs", "external_diffs")
+_STORAGE_KEYS = ("endpoint", "region", "profile", "access_key_id", "secret_access_key")
+
+
+def gitlab_settings(name: str, settings: Mapping[str, Any]) -> GitlabSettings:
+    """Check and complete the settings of a source. Raises UsageError naming source and setting."""
+    try:
+        return GitlabSettings(
+            databases=_databases(settings),
+            storage=_storage(settings),
+            object_storage=_object_storage(settings.get("object_storage")),
+            rules=_rules(settings),
+            gitlab_version=_text(settings, "gitlab_version"),
+            gitlab_revision=_text(settings, "gitlab_revision"),
+            pause=_number(settings, "pause") or 0.0,
+            max_db_load=_share(settings, "max_db_load"),
+        )
+    except UsageError as exc:
+        raise UsageError(f"source {name}: {exc.message}", hint=exc.hint) from exc
+
+
+def _databases(settings: Mapping[str, Any]) -> Databases:
+    main = _text(settings, "database") or _text(settings, "url")
+    if main is None:
+        raise UsageError(
+            "it needs `database`", hint='for example database = "postgresql:///gitlabhq_production"'
+        )
+    password = _password(settings)
+    others = {key: _text(settings, f"{key}_database") for key in ("ci", "sec")}
+    return Databases(
+        with_password(main, password),
+        **{key: None if dsn is None else with_password(dsn, password) for key, dsn in others.items()},
+    )
+
+
+def _password(settings: Mapping[str, Any]) -> str | None:
+    """From the environment or the keyring; libpq itself looks at PGPASSWORD, PGPASSFILE and ~/.pgpass."""
+    variable = _text(settings, "password_env")
+    if variable:
+        if variable not in os.environ:
+            raise UsageError(f"password_env names {variable}, which is not set")
+        return os.environ[variable]
+    entry = _text(settings, "password_keyring")
+    if not entry:
+        return None
+    try:
+        import keyring
+    except ModuleNotFoundError as exc:
+        raise UsageError(
+            "password_keyring needs the package keyring", hint="pip install 'packmule[keyring]'"
+        ) from exc
+    service, _, user = entry.partition("/")
+    found: str | None = keyring.get_password(service, user or "gitlab")
+    if found is None:
+        raise UsageError(f"the keyring has no password for {entry}", hint=f"keyring set {service} {user}")
+    return found
+
+
+def with_password(dsn: str, password: str | None) -> str:
+    """A connection string with a password, unless it has one."""
+    if password is None:
+        return dsn
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+    parts = conninfo_to_dict(dsn)
+    return dsn if parts.get("password") else make_conninfo(dsn, password=password)
+
+
+def _storage(settings: Mapping[str, Any]) -> Storage:
+    shared = _text(settings, "shared")
+    repositories = settings.get("repositories") or {}
+    if isinstance(repositories, str):
+        repositories = {"default": repositories}
+    if not isinstance(repositories, Mapping) or not all(isinstance(v, str) for v in repositories.values()):
+        raise UsageError(
+            "repositories must be a path, or a table of storage names and paths",
+            hint='repositories = { default = "/var/opt/gitlab/git-data/repositories" }',
+        )
+    return Storage(
+        repositories=dict(repositories),
+        uploads=_text(settings, "uploads"),
+        lfs_objects=_text(settings, "lfs_objects") or (shared and str(Path(shared) / "lfs-objects")),
+        external_diffs=_text(settings, "external_diffs") or (shared and str(Path(shared) / "external-diffs")),
+    )
+
+
+def _object_storage(value: Any) -> ObjectStorage | None:
+    if not value:
+        return None
+    if not isinstance(value, Mapping):
+        raise UsageError("object_storage must be a table", hint=f"keys: {', '.join(_STORAGE_KEYS)}, buckets")
+    buckets = value.get("buckets") or {}
+    unknown = [*(set(value) - {*_STORAGE_KEYS, "buckets"}), *(set(buckets) - set(BUCKETS))]
+    if unknown:
+        raise UsageError(
+            f"object_storage has no setting {unknown[0]!r}",
+            hint=f"keys: {', '.join(_STORAGE_KEYS)}, buckets ({', '.join(BUCKETS)})",
+        )
+    return ObjectStorage(dict(buckets), **{key: value[key] for key in _STORAGE_KEYS if key in value})
+
+
+def _rules(settings: Mapping[str, Any]) -> Rules:
+    license = _text(settings, "license") or "auto"
+    if license not in LICENSES:
+        raise UsageError(f"license is {license!r}", hint=f"one of {', '.join(LICENSES)}")
+    flags = {key: _flag(settings, key) for key in ("pages_https", "drop_commit_messages")}
+    return Rules(
+        license=license,
+        container_registry=_flag(settings, "container_registry", default=True),
+        **flags,
+    )
+
+
+def _text(settings: Mapping[str, Any], key: str) -> str | None:
+    value = settings.get(key)
+    if value is not None and not isinstance(value, str):
+        raise UsageError(f"{key} must be a text, not {value!r}")
+    return value or None
+
+
+def _number(settings: Mapping[str, Any], key: str) -> float | None:
+    value = settings.get(key)
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise UsageError(f"{key} must be a number, not {value!r}")
+    return number
+
+
+def _share(settings: Mapping[str, Any], key: str) -> float | None:
+    number = _number(settings, key)
+    if number is not None and not 0 < number <= 1:
+        raise UsageError(f"{key} is the share of time, above 0 and at most 1, not {number}")
+    return number
+
+
+def _flag(settings: Mapping[str, Any], key: str, *, default: bool = False) -> bool:
+    value = settings.get(key, default)
+    if isinstance(value, str) and value.lower() in {"true", "false"}:
+        return value.lower() == "true"
+    if not isinstance(value, bool):
+        raise UsageError(f"{key} must be true or false, not {value!r}")
+    return value
