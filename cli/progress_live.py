@@ -43,14 +43,17 @@ class LiveView:
     def look(self, tally: Tally) -> None:
         """Draw how it stands."""
         now = tally.clock()
+        ended: list[str] = []
         for number, job in tally.jobs.items():
             prefix = f"{number}: " if len(tally.jobs) > 1 else ""
             for kind, name in self._milestones.new(number, job):
                 if kind == "relation":
-                    self._say(prefix + relation_line(name, job.relations[name], now))
+                    ended.append(prefix + relation_line(name, job.relations[name], now))
                     self._hide((number, name))
             self._relations(number, prefix, job, now)
             self._phases(number, prefix, job, now)
+        if ended:
+            self._say("\n".join(ended))  # at once: every print draws the bars again
         self._warnings.look(tally)
         self._progress.refresh()
 

@@ -159,8 +159,7 @@ def _private_directory(path: Path) -> Path:
     from export_core.errors import StoreUnusable
 
     try:
-        if not path.is_dir():
-            path.mkdir(parents=True, mode=0o700)  # whatever the umask; an existing one is its owner's affair
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)  # an existing one is its owner's affair
     except OSError as exc:
         hint = "PACKMULE_HOME names another directory"
         raise StoreUnusable(f"{path} cannot be used to keep jobs: {exc.strerror}", hint=hint) from exc

@@ -43,8 +43,10 @@ def _lines(loaded: Mapping[str, Any]) -> Iterator[str]:
         yield f"note: GitLab 18.9 has no relation {name} ({human_count(records)} records); it was left out"
     for key, records in loaded["unknown_keys"].items():
         yield f"note: GitLab 18.9 does not know {key} ({human_count(records)} records); it was left out"
-    for name in loaded["ignored"]:
-        yield f"note: {name} was ignored"
+    ignored = loaded["ignored"]
+    if ignored:
+        more = f" and {len(ignored) - 3} more" if len(ignored) > 3 else ""
+        yield f"note: ignored as left by an operating system: {', '.join(ignored[:3])}{more}"
     for warning in loaded["warnings"]:
         yield f"warning: {warning}"
     yield f"loaded as {loaded['project']}; packmule export {loaded['project']} carries it out again"
