@@ -81,6 +81,9 @@ def deliver_file(archive: Archive, target: Path, context: DeliveryContext, *, re
     if (begun or not source.exists()) and holds(target, size=archive.size, sha256=archive.sha256):
         source.unlink(missing_ok=True)
         return
+    with refusing(target.parent):
+        if source.exists() and source.stat().st_dev != target.parent.stat().st_dev:
+            check_room(target.parent, archive.size)
     context.checkpoint.save({"source": str(source), "target": str(target)})
     try:
         _move(source, target, context, size=archive.size, replace=replace)

@@ -81,11 +81,9 @@ class MoveFile:
         forget(checkpoint)
 
     def still_there(self, job: Job) -> bool:
-        """Whether the file is there with the size of the job's archive."""
-        try:
-            return job.archive is not None and self.target.stat().st_size == job.archive.size
-        except OSError:
-            return False
+        """Whether the file is there and is still the job's archive, byte for byte."""
+        found = job.archive
+        return found is not None and holds(self.target, size=found.size, sha256=found.sha256)
 
     def _may_replace(self, job: Job) -> None:
         """An existing target is fine if it may be replaced, or if this very job put it there."""

@@ -15,7 +15,7 @@ from export_core.atomic import private_directory
 from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext
 from export_core.errors import DestinationUnusable, UsageError
 from export_core.job import Job
-from strategies.local_file import check_directory, deliver_file, forget
+from strategies.local_file import check_directory, deliver_file, forget, holds
 from strategies.surroundings import Surroundings
 from strategies.words import Words
 
@@ -67,13 +67,11 @@ class Notification:
             self._directory(job).rmdir()
 
     def still_there(self, job: Job) -> bool:
-        """Whether the archive's file is there with its size."""
-        if job.archive is None or job.archive.path is None:
+        """Whether the archive is in the store, byte for byte."""
+        found = job.archive
+        if found is None or found.path is None:
             return False
-        try:
-            return Path(job.archive.path).stat().st_size == job.archive.size
-        except OSError:
-            return False
+        return holds(Path(found.path), size=found.size, sha256=found.sha256)
 
     def _directory(self, job: Job) -> Path:
         return Path(self.store_dir) / str(job.id)

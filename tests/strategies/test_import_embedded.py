@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import strategies
 from export_core.delivery import Strategy
 from export_core.errors import ArchiveInvalid, DestinationUnusable, UsageError
 from export_core.job import ArchiveInfo
@@ -159,3 +161,29 @@ def test_still_there(case: EmbeddedCase) -> None:
     assert not case.strategy().still_there(make_job())
     case.strategy().deliver(case.archive(), context())
     assert case.strategy().still_there(make_job())
+
+
+SAMPLE = Path(__file__).parents[3] / "shared" / "archives" / "gitlab-13.8-sample.tar.gz"
+
+
+@pytest.mark.skipif(not SAMPLE.exists(), reason="needs the shared archives")
+def test_a_real_archive_into_the_real_instance(tmp_path: Path) -> None:
+    """Through the program's own wiring, with a work directory's file name."""
+    from cli.wiring import Wiring
+
+    wiring = Wiring(environ={"PACKMULE_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)})
+    file = tmp_path / "archive.tar.gz.partial"
+    file.write_bytes(SAMPLE.read_bytes())
+    archive = FileArchive(file, SAMPLE.read_bytes())
+    words = Words(to="embedded:group/new", store_dir=str(wiring.home.archives))
+    strategy = wiring.strategy_for(strategies.choose(None, words))
+    strategy.check(make_job(), None)
+    delivery = strategy.deliver(archive, context())
+    lines = {relation["name"]: relation["lines"] for relation in delivery.details["loaded"]["relations"]}
+    with tarfile.open(SAMPLE) as opened:
+        issues = opened.extractfile(next(m for m in opened if m.name.endswith("tree/project/issues.ndjson")))
+        assert issues is not None
+        assert lines["issues"] == len(issues.readlines())
+    assert strategy.still_there(make_job())
+    with pytest.raises(DestinationUnusable, match="already"):
+        strategy.check(make_job(), None)
