@@ -131,16 +131,26 @@ class Planner:
             return []
         column = partition_column(node)
         partition = f"t.{column}" if column and catalog.has(node.table, column) else "NULL"
-        where = [f"t.{node.child_key} = %s", *conditions(node, "t")]
+        where = [f"t.{node.child_key} = %s", *conditions(node, "t", stored=self.settings.rules.stored)]
         renderer = Renderer(catalog, self.settings.rules)
         query = f"SELECT t.id, {partition} FROM {node.table} t WHERE {' AND '.join(where)}"
         query += f" ORDER BY {order_by(renderer, node, 't')}"
         found = self.connection(node.database).execute(query, (self.project.id,)).fetchall()
         rows = [(int(row[0]), None if row[1] is None else int(row[1])) for row in found]
+        if self.settings.rules.stored:
+            strays = self._strays(node)
+            rows = [row for row in rows if row[0] not in strays]
         if node.name == "project_members" and not self.settings.rules.stored:
             inherited = members.inherited(self.connection("main"), catalog, self.project, self.options)
             rows += [(id, None) for id in inherited]
         return rows
+
+    def _strays(self, node: Node) -> frozenset[int]:
+        """Rows that only nested places of the loaded archive showed; see the embedded instance's loader."""
+        kept = self.connection("main").execute(
+            "SELECT packmule_kept->'strays'->%s FROM projects WHERE id = %s", (node.name, self.project.id)
+        )
+        return frozenset((kept.fetchall() or [(None,)])[0][0] or ())
 
     def _bundles(self, chosen: set[str]) -> Iterator[Part]:
         wanted = [name for name in _BUNDLES if name in chosen]

@@ -109,6 +109,11 @@ def _loader() -> type[Any]:
             return loader.construct_sequence(node, deep=True)
         return loader.construct_scalar(node)
 
+    # Only unquoted: the text ":a" is written with quotes, and stays as it is.
+    RubyLoader.add_implicit_resolver("!ruby/plain-symbol", re.compile(":.+"), [":"])
+    RubyLoader.add_constructor(
+        "!ruby/plain-symbol", lambda loader, node: loader.construct_scalar(node)[1:].strip('"')
+    )
     RubyLoader.add_multi_constructor("!", untagged)
     RubyLoader.add_multi_constructor("tag:ruby.yaml.org,2002:", untagged)
     # Times stay the text that they are: JSON has none.
@@ -123,13 +128,7 @@ def _json_like(value: Any, depth: int = 0) -> Any:
     if depth > 100:
         raise BrokenYaml("nested more than 100 deep")
     if isinstance(value, dict):
-        return {str(_symbol(key)): _json_like(inner, depth + 1) for key, inner in value.items()}
+        return {str(key): _json_like(inner, depth + 1) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_json_like(inner, depth + 1) for inner in value]
-    return _symbol(value)
-
-
-def _symbol(value: Any) -> Any:
-    if isinstance(value, str) and len(value) > 1 and value[0] == ":":
-        return value[1:].strip('"')
     return value

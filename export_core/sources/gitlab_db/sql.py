@@ -92,10 +92,13 @@ def order_by(renderer: Renderer, node: Node, t: str) -> str:
     return ", ".join(f"{t}.{column}" for column in columns)
 
 
-def conditions(node: Node, t: str) -> list[str]:
-    """The node's own conditions, without the link to its parent."""
+def conditions(node: Node, t: str, *, stored: bool = False) -> list[str]:
+    """The node's own conditions, without the link to its parent.
+
+    The embedded instance (``stored``) holds what an archive had, and all of it is exported again.
+    """
     found = [f"{t}.{column} = '{value}'" for column, value in node.where]
-    if node.condition:
+    if node.condition and not stored:
         found.append(node.condition.format(t=t))
     return found
 
@@ -172,7 +175,7 @@ class _Builder:
         if "ctid" in columns:
             listed.append("t.ctid AS row_place")
         link = self._link(node, parent)
-        where = [*link.conditions, *conditions(node, "t")]
+        where = [*link.conditions, *conditions(node, "t", stored=self.renderer.rules.stored)]
         distinct = order = ""
         if not node.many and not node.belongs_to and node.primary_key != (node.child_key,):
             distinct = f"DISTINCT ON ({link.key}) "
@@ -220,7 +223,8 @@ class _Builder:
         """Commits whose data moved to ``merge_request_commits_metadata`` read it from there (GitLab 18)."""
         catalog = self.renderer.catalog
         if node.table != "merge_request_diff_commits" or not (
-            catalog.has("merge_request_commits_metadata")
+            not self.renderer.rules.stored
+            and catalog.has("merge_request_commits_metadata")
             and catalog.has("merge_request_diff_commits", "merge_request_commits_metadata_id")
         ):
             return
