@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.utils
+import logging
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ LONGEST_WISH = 3600.0
 """Seconds; a server that wants to be left alone for longer ends the attempt to deliver."""
 _SLICE = 0.2
 """Seconds between two looks at whether the job must stop."""
+
+logging.getLogger("stamina").addHandler(logging.NullHandler())  # else its bare event names reach stderr
 
 
 class Patience:

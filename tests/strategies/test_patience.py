@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -80,3 +82,23 @@ def test_cancelling_ends_a_long_wait() -> None:
     with pytest.raises(Cancelled):
         exhaust(patience, DeliveryInterrupted("again"), wish=3000)
     assert clock.now < 1010
+
+
+def test_trying_again_says_nothing_on_the_screen() -> None:
+    """In a process without logging set up, as packmule is without --debug."""
+    code = """if True:
+        import stamina
+        from export_core.errors import DeliveryInterrupted
+        from strategies.patience import Patience
+
+        tried = []
+        with stamina.set_testing(True, attempts=2):
+            for attempt in Patience(lambda: None).attempts():
+                with attempt:
+                    tried.append(1)
+                    if len(tried) < 2:
+                        raise DeliveryInterrupted("again")
+        print(len(tried))
+    """
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (answer.stdout, answer.stderr) == ("2\n", "")
