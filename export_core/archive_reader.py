@@ -28,7 +28,7 @@ from export_core.archive_rules import (
     member_fault,
     shown,
 )
-from export_core.errors import ArchiveInvalid, NotFound
+from export_core.errors import ArchiveInvalid, DestinationUnusable, NotFound
 
 CHUNK = 1 << 20
 _HINT = "make the archive again, or copy it again from where it came"
@@ -91,7 +91,7 @@ class ArchiveReader:
 
     def members(self) -> Iterator[Member]:
         """Each regular file once. Raises NotFound, ArchiveInvalid; so do reads from a member's stream."""
-        self.compressed = _check_file(self.path)
+        self.compressed = check_file(self.path)
         try:
             with _open_gzip(self.path) as data:
                 yield from self._walk(data)
@@ -156,18 +156,23 @@ class ArchiveReader:
 def extracted(archive: Path, below: Path, *, limits: Limits = DEFAULT_LIMITS) -> Iterator[Extracted]:
     """Unpack an archive into a new private directory below ``below``, removed at the end of the block.
 
-    Directories are 0700 and files 0600 whatever the archive says. Raises NotFound, ArchiveInvalid; after an
-    error nothing is left.
+    Directories are 0700 and files 0600 whatever the archive says. Raises NotFound, ArchiveInvalid, and
+    DestinationUnusable when there is no room; after an error nothing is left.
     """
     reader = ArchiveReader(archive, limits)
-    _check_file(archive)
+    check_file(archive)
     below.mkdir(mode=0o700, parents=True, exist_ok=True)
     root = Path(tempfile.mkdtemp(prefix="unpack-", dir=below))
     try:
-        for member in reader.members():
-            _write(root, member)
-        for name in sorted(reader.directories):
-            _make_directory(root / name, root)
+        try:
+            for member in reader.members():
+                _write(root, member)
+            for name in sorted(reader.directories):
+                _make_directory(root / name, root)
+        except OSError as exc:
+            raise DestinationUnusable(
+                f"{archive} cannot be unpacked in {below}: {exc.strerror}", hint="is there room left?"
+            ) from exc
         missing = missing_tree(reader.names)
         if missing:
             raise ArchiveInvalid(f"{archive}: {missing[0]}", hint=missing[1])
@@ -188,8 +193,8 @@ def missing_tree(names: set[str]) -> tuple[str, str] | None:
     return "it has no tree/project.json, so it is no project export", "give an archive of a project export"
 
 
-def _check_file(path: Path) -> int:
-    """The size of a file that may be a gzip file. Raises NotFound, ArchiveInvalid."""
+def check_file(path: Path) -> int:
+    """The size of a file that may be a gzip file, in bytes. Raises NotFound, ArchiveInvalid."""
     if not path.exists():
         raise NotFound(f"there is no archive {path}", hint="check the path")
     if not path.is_file():

@@ -163,7 +163,7 @@ class _Lines:
     def _snippet(self, number: int, value: dict[str, Any]) -> None:
         names = ("title", "description", "created_at", "updated_at")
         try:
-            digest = snippet_digest(*(value.get(name) for name in names))  # type: ignore[arg-type]
+            digest = snippet_digest(*(value.get(name) for name in names))
         except (TypeError, ValueError):
             self._check.defect("tree/project/snippets.ndjson: a snippet without valid times")
         else:

@@ -8,7 +8,9 @@ import re
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:?\d\d)")
 
 
-def snippet_digest(title: str | None, description: str | None, created_at: str, updated_at: str) -> str:
+def snippet_digest(
+    title: str | None, description: str | None, created_at: str | None, updated_at: str | None
+) -> str:
     """SHA-256 in hex over title, description and both times, as the JSON of an archive writes them.
 
     Source: GitLab's ``Snippet#hexdigest``; times become ``YYYY-MM-DD HH:MM:SS UTC`` (seconds, the zone as
@@ -19,7 +21,9 @@ def snippet_digest(title: str | None, description: str | None, created_at: str, 
     return hashlib.sha256(f"{title or ''}{description or ''}{times}".encode()).hexdigest()
 
 
-def _written(time: str) -> str:
+def _written(time: str | None) -> str:
+    if time is None:
+        return ""
     match = _TIME.fullmatch(time)
     if match is None:
         raise ValueError(f"no time: {time!r}")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export_core import events
-from export_core.archive_reader import Extracted, extracted
+from export_core.archive_reader import Extracted, check_file, extracted
 from export_core.archive_rules import DEFAULT_LIMITS, Limits
 from export_core.errors import ArchiveInvalid, DestinationUnusable
 from export_core.gitlab import layout
@@ -24,13 +23,21 @@ from export_core.sources.embedded.loader_report import LoadReport
 from export_core.sources.embedded.loader_rows import Sender
 from export_core.sources.embedded.loader_shared import SharedRows
 from export_core.sources.embedded.loader_tree import TreeLoader
+from export_core.sources.embedded.loader_work import WorkDirectory, undo_abandoned, work_directory
 from export_core.sources.embedded.namespaces import ProjectShell, check_path, create_project_shell
+from export_core.verify_tree import decode
 
 if TYPE_CHECKING:
     import psycopg
 
 _BROKEN = (TypeError, ValueError, AttributeError, KeyError, OverflowError, RecursionError)
 """What records of an unexpected shape lead to."""
+
+
+def check(archive: Path, as_path: str) -> None:
+    """Refuse what can be refused without the instance. Raises UsageError, NotFound, ArchiveInvalid."""
+    check_path(as_path)
+    check_file(archive)
 
 
 def load_archive(
@@ -46,19 +53,25 @@ def load_archive(
     Raises UsageError for an impossible path, DestinationUnusable for one that is taken, NotFound and
     ArchiveInvalid for the archive; then nothing is changed.
     """
-    check_path(as_path)
+    check(archive, as_path)
     if instance.project_exists(as_path):
         raise DestinationUnusable(
             f"{as_path} exists already in the embedded instance", hint="choose another path"
         )
     report = LoadReport(as_path)
-    with extracted(archive, instance.home.embedded / "unpack", limits=limits) as unpacked:
+    with (
+        work_directory(instance.home.embedded / "loads") as work,
+        extracted(archive, work.root, limits=limits) as unpacked,
+    ):
         report.ignored = unpacked.ignored
         found = scan(unpacked)
-        with ExitStack() as undo:
-            with instance.connect() as connection:
-                _Load(instance, unpacked, connection, report).run(found, undo, listen)
-            undo.pop_all()  # committed: everything stays
+        with instance.connect() as connection:
+            try:
+                _Load(instance, unpacked, connection, report).run(found, work, listen)
+                connection.commit()
+            except BaseException:
+                work.undo()  # before the import lock goes with the transaction
+                raise
     return report
 
 
@@ -78,9 +91,10 @@ class _Load:
         self.report = report
         self.sender = Sender(connection)
 
-    def run(self, found: Scan, undo: ExitStack, listen: events.Listener) -> None:
+    def run(self, found: Scan, work: WorkDirectory, listen: events.Listener) -> None:
         """Everything, in order; the caller commits."""
         ids = reserve(self.connection, found.largest)
+        undo_abandoned(work.root.parent, self.connection)
         shell = self._shell(found, ids)
         tree = self._tree(found, ids, shell)
         for name in self._relations(tree):
@@ -90,7 +104,7 @@ class _Load:
         self.report.rows = self.sender.sent
         default_branch = load_project(self.connection, self.archive, shell.project_id, tree)
         tree.people.insert(self.connection)
-        files = FileLoader(self.archive, self.instance.storage, self.connection, shell, self.report, undo)
+        files = FileLoader(self.archive, self.instance.storage, self.connection, shell, self.report, work)
         files.load(tree.snippets, default_branch)
         advance(self.connection, ids.new())
         version = self.archive.file(layout.GITLAB_VERSION)
@@ -127,7 +141,7 @@ class _Load:
         """Names of the relations to load; all others are named in the report."""
         there = {path.stem for path in self.archive.files(layout.RELATIONS) if path.suffix == ".ndjson"}
         for name in sorted(there - tree.plans.keys()):
-            lines = sum(1 for line, _ in self._lines(name) if line is not None)
+            lines = sum(line.strip() not in (b"", b"null") for line in self._lines(name))
             if lines or name != "user_contributions":
                 self.report.unknown_relations[name] = lines
         yield from (name for name in tree.plans if name in there)
@@ -136,14 +150,14 @@ class _Load:
         many = tree.plans[name].node.many
         count = number = 0
         try:
-            for record, size in self._lines(name):
-                number += 1
+            for number, line in enumerate(self._lines(name), 1):  # noqa: B007 - told when one fails
+                record = self._parse(line)
                 if record is None:
                     continue
                 if not isinstance(record, dict) or (count and not many):
                     raise TypeError("there should be one JSON object")
                 tree.line(name, record)
-                self.sender.count(size)
+                self.sender.count(len(line))
                 count += 1
         except _BROKEN as exc:
             place = f"{layout.relation_member(name)} line {number}"
@@ -153,15 +167,20 @@ class _Load:
         self.report.relations[name] = count
         return count
 
-    def _lines(self, name: str) -> Iterator[tuple[Any, int]]:
-        """The records of a relation file with their sizes in bytes; None for ``null`` and blank lines."""
+    def _lines(self, name: str) -> Iterator[bytes]:
         path = self.archive.root / layout.relation_member(name)
         with path.open("rb", buffering=1 << 20) as file:
-            for line in file:
-                record = json.loads(line) if line.strip() else None
-                if b"\\u0000" in line:
-                    record = self._without_nul(record)
-                yield record, len(line)
+            yield from file
+
+    def _parse(self, line: bytes) -> Any:
+        """The record of a line; None for ``null`` and blank lines."""
+        if not line.strip():
+            return None
+        try:
+            record = decode(line.decode())
+        except json.JSONDecodeError as exc:
+            raise ValueError(f"{exc.msg} at character {exc.pos}") from exc
+        return self._without_nul(record) if b"\\u0000" in line else record
 
     def _without_nul(self, value: Any) -> Any:
         """PostgreSQL holds no NUL characters, GitLab's importer removes them as well."""

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from export_core.git_bundle import is_sha256, restore_bundle
 from export_core.gitlab import layout
 from export_core.sources.embedded.database import ORGANIZATION_ID, SHARD_ID
 from export_core.sources.embedded.loader_report import LoadReport
+from export_core.sources.embedded.loader_work import WorkDirectory, remove
 from export_core.sources.embedded.namespaces import ProjectShell
 from export_core.sources.embedded.storage import Storage
 
@@ -35,14 +35,14 @@ _UPLOAD = (
 
 @dataclass(slots=True)
 class FileLoader:
-    """Moves the files of an unpacked archive; what it makes is undone by ``undo`` unless that is emptied."""
+    """Moves the files of an unpacked archive. Whatever it makes is announced to ``work`` before."""
 
     archive: Extracted
     storage: Storage
     connection: psycopg.Connection[Any]
     shell: ProjectShell
     report: LoadReport
-    undo: ExitStack
+    work: WorkDirectory
 
     def load(self, snippets: Mapping[str, list[int]], default_branch: str | None) -> None:
         """Load everything. ``snippets``: digest -> ids of the snippets with that bundle."""
@@ -68,9 +68,7 @@ class FileLoader:
             self._record_repository(relation, bundle)
 
     def _restore(self, bundle: Path, target: Path, branch: str | None = None) -> None:
-        """Make a repository where only the leftovers of a killed import can be."""
-        shutil.rmtree(target, ignore_errors=True)
-        self.undo.callback(shutil.rmtree, target, ignore_errors=True)
+        self._will_make(target)
         restore_bundle(bundle, target, default_branch=branch)
 
     def _record_repository(self, relation: str, bundle: Path) -> None:
@@ -108,8 +106,7 @@ class FileLoader:
 
     def _uploads(self) -> None:
         directory = self.storage.uploads / self.shell.disk_path
-        shutil.rmtree(directory, ignore_errors=True)
-        self.undo.callback(shutil.rmtree, directory, ignore_errors=True)
+        self._will_make(directory)
         root = self.archive.root / layout.UPLOADS
         for file in self.archive.files(layout.UPLOADS):
             secret, name = _upload_name(file.relative_to(root).parts)
@@ -136,8 +133,7 @@ class FileLoader:
             return
         name = files[0].name
         target = self.storage.avatar(self.shell.project_id, name)
-        shutil.rmtree(target.parent, ignore_errors=True)
-        self.undo.callback(shutil.rmtree, target.parent, ignore_errors=True)
+        self._will_make(target.parent)
         path = layout.avatar_path(self.shell.project_id, name)
         self._upload(files[0], target, path, (layout.AVATAR_UPLOADER, "avatar", None))
         self.connection.execute(
@@ -174,7 +170,7 @@ class FileLoader:
             )
         target = self.storage.lfs_object(oid)
         if not target.exists():
-            self.undo.callback(target.unlink, missing_ok=True)
+            self._will_make(target)
             _move(file, target)
         row = self.connection.execute(
             "INSERT INTO lfs_objects (oid, size, file, file_store, created_at, updated_at)"
@@ -189,6 +185,11 @@ class FileLoader:
                 " VALUES (%s, %s, now(), now(), %s, %s)",
                 (row[0] if row else None, self.shell.project_id, kind, oid),
             )
+
+    def _will_make(self, place: Path) -> None:
+        """Announce a place. What is there already can only be somebody's leftover: the project is new."""
+        self.work.will_make(self.shell.project_id, place)
+        remove(place)
 
     def _count(self, relation: str) -> None:
         self.report.relations[relation] = self.report.relations.get(relation, 0) + 1

@@ -60,13 +60,16 @@ class TreeLoader:
         record = self._modern(plan, record)
         row = plan.template.copy()
         self._fill(plan, record, row)
-        row_id = self._identify(plan, row, parent, place)
+        row_id = self._identify(plan, row, parent)
         for name, child, index in plan.refs:
             shown = record.get(name)
             if child is not None:
                 row[index] = self._refer(child, shown) if isinstance(shown, dict) else None
             elif row[index] is not None or shown:
                 self.people.seen(row[index], shown)
+        for index in plan.keys:
+            if row[index] is None:
+                row[index] = place if plan.table.columns[index] == "relative_order" else self.ids.new()
         plan.table.rows.append(row)
         for name, child in plan.lists:
             below = record.get(name)
@@ -94,17 +97,14 @@ class TreeLoader:
             kept = {key: record[key] for key in plan.kept if key in record}
             row[plan.kept_index] = json.dumps(kept, ensure_ascii=False) if kept else None
 
-    def _identify(self, plan: Plan, row: list[Any], parent: int | None, place: int) -> int:
-        """Give a row its id, its link to what it belongs to, and whatever its primary key needs."""
+    def _identify(self, plan: Plan, row: list[Any], parent: int | None) -> int:
+        """Give a row its id, and its link to what it belongs to."""
         row_id = 0
         if plan.id_index >= 0:
             row_id = row[plan.id_index] or self._next(plan)
             row[plan.id_index] = row_id
         if plan.link_index >= 0:
             self._bind(plan, row, parent)
-        for index in plan.keys:
-            if row[index] is None:
-                row[index] = place if plan.table.columns[index] == "relative_order" else self.ids.new()
         return row_id
 
     def _bind(self, plan: Plan, row: list[Any], parent: int | None) -> None:
@@ -186,12 +186,10 @@ class TreeLoader:
         return found
 
     def _snippet(self, record: Record, row_id: int) -> None:
-        times = (str(record.get("created_at")), str(record.get("updated_at")))
+        told = (record.get(key) for key in ("title", "description", "created_at", "updated_at"))
         try:
-            self.snippets[snippet_digest(record.get("title"), record.get("description"), *times)].append(
-                row_id
-            )
-        except ValueError:
+            self.snippets[snippet_digest(*told)].append(row_id)
+        except (TypeError, ValueError):
             self.report.warn("snippets: a snippet without valid times cannot have a repository")
 
     def _modern(self, plan: Plan, record: Record) -> Record:
