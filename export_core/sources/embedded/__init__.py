@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from export_core.source import Source
     from export_core.workspace import Home
 
@@ -20,3 +22,17 @@ def build(name: str, settings: Mapping[str, Any], home: Home) -> Source:  # noqa
     from export_core.sources.embedded.source import EmbeddedSource
 
     return EmbeddedSource(name, EmbeddedInstance(home))
+
+
+def load_archive(home: Home, archive: Path, full_path: str) -> Mapping[str, Any]:
+    """Load an archive as a new project of the instance below ``home``; what was loaded, as a JSON object.
+
+    Raises UsageError, DestinationUnusable, NotFound, ArchiveInvalid, SourceUnavailable; then nothing changed.
+    """
+    from export_core.sources.embedded import loader
+    from export_core.sources.embedded.instance import EmbeddedInstance
+
+    loader.check(archive, full_path)
+    instance = EmbeddedInstance(home)
+    with instance.session():
+        return loader.load_archive(instance, archive, full_path).to_json()
