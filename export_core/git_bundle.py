@@ -1,32 +1,21 @@
 """Reading git bundles of archives: is one whole, and making a bare repository of it. Always by real git.
 
-git runs without any configuration, hook, template or prompt of this machine, and may read local files only:
-a bundle comes from somebody else.
+``export_core.git`` says how git is run; here it may read local files besides: a bundle is one.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from export_core.errors import ArchiveInvalid
+from export_core import git
+from export_core.errors import ArchiveInvalid, SourceUnavailable
 
 MAGIC = (b"# v2 git bundle\n", b"# v3 git bundle\n")
 _SHA256 = b"@object-format=sha256\n"
-_GUARDS = (
-    "core.hooksPath=/dev/null",
-    "protocol.allow=never",
-    "protocol.file.allow=always",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "advice.detachedHead=false",
-    "init.defaultBranch=main",
-    "safe.directory=*",
-)
 _BRANCH = re.compile(r"[^\s~^:?*\[\\\x00-\x1f]+")
 
 
@@ -98,37 +87,25 @@ def _git(arguments: Iterable[str]) -> str:
 
 
 def _run(arguments: Iterable[str]) -> subprocess.CompletedProcess[str]:
-    guards = [word for guard in _GUARDS for word in ("-c", guard)]
     try:
-        return subprocess.run(
-            ["git", *guards, *arguments],
-            env=_environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-    except FileNotFoundError as exc:
+        words = git.guarded([], [*arguments])
+    except SourceUnavailable as exc:
         raise ArchiveInvalid(
             "git is not installed, so bundles cannot be read", hint="install git and try again"
         ) from exc
-
-
-def _environment() -> dict[str, str]:
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-    return clean | {
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": os.devnull,
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "LC_ALL": "C",
-    }
+    return subprocess.run(
+        words,
+        env=git.environment(protocols="file"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    return (lines[-1] if lines else f"exit code {done.returncode}")[:300]
+    return git.reason(done.stderr, done.returncode)
 
 
 def is_sha256(bundle: Path) -> bool:

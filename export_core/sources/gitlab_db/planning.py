@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export_core import git
-from export_core.errors import NotFound, SourceUnavailable
+from export_core.errors import NotFound
 from export_core.gitlab import layout
 from export_core.gitlab.tree import RELATIONS, ROOT, Node
 from export_core.source import Part, Plan, Selection
 from export_core.sources.gitlab_db import members, stored_files
 from export_core.sources.gitlab_db.batches import cut_of, in_batches
+from export_core.sources.gitlab_db.bundles import bundle_parts
 from export_core.sources.gitlab_db.catalog import Catalog
 from export_core.sources.gitlab_db.renderings import Renderer
-from export_core.sources.gitlab_db.repositories import repository_paths
 from export_core.sources.gitlab_db.settings import GitlabSettings, ProjectRef
-from export_core.sources.gitlab_db.snippets import snippet_repositories
 from export_core.sources.gitlab_db.sql import conditions, order_by
 
 if TYPE_CHECKING:
@@ -35,13 +32,6 @@ FILE_RELATIONS = (
     "lfs_objects",
 )
 RELATION_NAMES = ("project", *(node.name for node in RELATIONS), *FILE_RELATIONS)
-_BUNDLES = {
-    "repository": layout.PROJECT_BUNDLE,
-    "wiki_repository": layout.WIKI_BUNDLE,
-    "design_repository": layout.DESIGN_BUNDLE,
-}
-# Bundles are begun first: git is single-threaded and the longest of all.
-_BUNDLE_WEIGHT = 1 << 40
 DEFAULT_GITLAB_VERSION = "18.9.0"
 
 
@@ -70,7 +60,7 @@ class Planner:
         for node in (ROOT, *RELATIONS):
             if node.name in chosen:
                 parts += self._relation(node)
-        parts += self._bundles(chosen)
+        parts += bundle_parts(self, chosen)
         parts += stored_files.parts(self, chosen)
         parts += lfs[1:]
         return Plan(tuple(parts), _directories(parts), tuple(self.warnings), names)
@@ -87,7 +77,7 @@ class Planner:
         """Something that should be exported is gone: fail, or record it with ``--allow-missing``."""
         if not self.options.get("allow_missing"):
             raise NotFoundInSource(what)
-        self.warnings.append(what)
+        self.warnings.append(f"missing: {what}")
 
     def _version(self) -> Iterator[Part]:
         texts = {
@@ -152,32 +142,6 @@ class Planner:
         )
         return frozenset((kept.fetchall() or [(None,)])[0][0] or ())
 
-    def _bundles(self, chosen: set[str]) -> Iterator[Part]:
-        wanted = [name for name in _BUNDLES if name in chosen]
-        paths = repository_paths(self.project, self.settings.storage)
-        for relation in wanted:
-            path = paths[relation]
-            if path is None:
-                raise _no_storage(relation, self.project.storage, sorted(wanted))
-            self._check_root(relation, self.project.storage)
-            if git.has_branch(path):
-                yield bundle_part(relation, 0, _BUNDLES[relation], path)
-        if "snippets_repository" in chosen:
-            for number, (digest, storage, disk_path) in enumerate(snippet_repositories(self)):
-                place = self.settings.storage.repository(storage, disk_path)
-                if place is None:
-                    raise _no_storage("snippets_repository", storage, ["snippets_repository"])
-                if git.has_branch(place):
-                    yield bundle_part("snippets_repository", number, layout.snippet_member(digest), place)
-
-    def _check_root(self, relation: str, storage: str) -> None:
-        root = Path(self.settings.storage.repositories[storage])
-        if not root.is_dir():
-            raise SourceUnavailable(
-                f"the repository storage {storage!r} is not there: {root} is no directory",
-                hint=f"mount it, correct `repositories` in config.toml, or --skip {relation}",
-            )
-
 
 class NotFoundInSource(NotFound):
     """Something that the database names is not where it should be."""
@@ -195,12 +159,6 @@ def partition_column(node: Node) -> str | None:
     return next((child.partition_key[1] for child in node.children if child.partition_key), None)
 
 
-def bundle_part(relation: str, number: int, member: str, repository: Path) -> Part:
-    """A part that is one git bundle."""
-    weight = _BUNDLE_WEIGHT + git.pack_size(repository)
-    return Part(relation, number, _member(member), {"kind": "bundle", "path": str(repository)}, weight)
-
-
 def _member(path: str) -> str:
     return f"./{path}"
 
@@ -214,10 +172,3 @@ def _directories(parts: list[Part]) -> tuple[str, ...]:
     if any(part.relation == "lfs_objects" and part.deferred for part in parts):
         directories.append(f"./{layout.LFS_OBJECTS}/")
     return tuple(directories)
-
-
-def _no_storage(relation: str, storage: str, flags: list[str]) -> SourceUnavailable:
-    return SourceUnavailable(
-        f"{relation} cannot be read: no path is configured for the repository storage {storage!r}",
-        hint=f"set `repositories` of the source in config.toml, or --skip {','.join(flags)}",
-    )
