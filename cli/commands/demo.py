@@ -38,6 +38,10 @@ def demo(
     from export_core.sources.embedded.demo import one_at_a_time
     from export_core.sources.embedded.instance import EmbeddedInstance
 
+    if scale is not None:
+        from export_core.sources.embedded.demo_scale import check_scale
+
+        check_scale(scale)
     wires = wiring(ctx)
     instance = EmbeddedInstance(wires.home)
     with instance.session(), one_at_a_time(instance, wires.message):
@@ -112,7 +116,7 @@ def _what_next(wires: Wiring, path: str, job: Job) -> None:
         f"  packmule show {job.id}\n"
         f"  packmule import {archive} --as my/copy\n"
         f"  packmule export {path} --to {_name(path)}.tar.gz\n"
-        "  packmule demo --scale 20000"
+        "  packmule demo --scale 20000    (for speed)"
     )
 
 

@@ -41,13 +41,18 @@ def scale_path(issues: int) -> str:
     return f"packmule/scale-{issues}"
 
 
+def check_scale(issues: int) -> None:
+    """Raise UsageError for a number of issues out of bounds."""
+    if not MINIMUM <= issues <= MAXIMUM:
+        raise UsageError(f"--scale takes a number of issues from {MINIMUM} to {MAXIMUM:,}, not {issues:,}")
+
+
 def make_scale(instance: EmbeddedInstance, issues: int, say: Callable[[str], None]) -> str:
     """Make the project, in place of an earlier one; its path. The instance's session must be open.
 
     Raises UsageError for a number out of bounds.
     """
-    if not MINIMUM <= issues <= MAXIMUM:
-        raise UsageError(f"--scale takes a number of issues from {MINIMUM} to {MAXIMUM:,}, not {issues:,}")
+    check_scale(issues)
     path = scale_path(issues)
     if instance.project_exists(path):
         say(f"removing the {path} of an earlier run")
