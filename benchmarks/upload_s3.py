@@ -29,7 +29,7 @@ _PACKMULE = """
 import hashlib, pathlib, sys
 from export_core.events import ignore
 from export_core.job import Job, JobRequest, JobStatus
-from strategies.contract import DeliveryContext
+from export_core.delivery import DeliveryContext
 from strategies.web_upload_s3 import WebUploadS3
 file, sha256, bucket, key, endpoint = sys.argv[1:]
 class Archive:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from export_core.errors import ArchiveInvalid
 from export_core.delivery import Archive
+from export_core.errors import ArchiveInvalid
 from strategies.metering import Meter
 from strategies.rate_limit import RateLimit
 from strategies.s3_parts import UploadPart

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from export_core.errors import Interrupted
 from export_core.delivery import Archive, DeliveryContext
+from export_core.errors import Interrupted
 from strategies.metering import Meter
 from strategies.rate_limit import RateLimit
 from strategies.s3_body import PartDigest, PartReader, measure

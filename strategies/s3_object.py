@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from export_core.errors import DestinationUnusable
 from strategies.s3_client import ATTEMPTS, FEW_ATTEMPTS, code, status, with_retries
 from strategies.s3_multipart import encrypted_by_kms
 from strategies.s3_parts import UploadState
@@ -49,9 +50,15 @@ def begin(client: S3Client, state: UploadState, headers: Mapping[str, Any]) -> U
 def _create(
     client: S3Client, state: UploadState, headers: Mapping[str, Any], attempts: int = ATTEMPTS
 ) -> Mapping[str, Any]:
-    return with_retries(
+    answer: Mapping[str, Any] = with_retries(
         lambda: client.create_multipart_upload(Bucket=state.bucket, Key=state.key, **headers), attempts
     )
+    if "UploadId" not in answer:
+        raise DestinationUnusable(
+            f"s3://{state.bucket}/{state.key}: what answers there is no S3 server",
+            hint="check --endpoint-url: it must name the S3 interface, not a console or a web page",
+        )
+    return answer
 
 
 def probe(client: S3Client, state: UploadState, headers: Mapping[str, Any]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
+from export_core.delivery import Archive, DeliveryContext
 from export_core.errors import DeliveryInterrupted
 from strategies import s3_object
-from export_core.delivery import Archive, DeliveryContext
 from strategies.s3_body import measure
 from strategies.s3_client import ATTEMPTS, FEW_ATTEMPTS, code, with_retries
 from strategies.s3_multipart import (

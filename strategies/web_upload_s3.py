@@ -12,10 +12,10 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext
 from export_core.errors import DestinationUnusable, PackmuleError, UsageError
 from export_core.job import Job
 from strategies import s3_object
-from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext
 from strategies.metering import Meter
 from strategies.rate_limit import RateLimit
 from strategies.s3_body import count_bodies

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from export_core.delivery import Delivery, DeliveryContext
 from export_core.events import BytesMoved, Event
 from export_core.job import ArchiveInfo, Job, JobRequest, JobStatus
-from export_core.delivery import Delivery, DeliveryContext
 from strategies.web_upload_s3 import WebUploadS3
 
 

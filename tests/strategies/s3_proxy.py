@@ -16,7 +16,7 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar, Self
@@ -29,7 +29,7 @@ ERROR_500 = "500"
 SLOW_DOWN = "503"
 DELAY = "delay"
 DAMAGE = "damage"
-STRANGE = "answer that is no XML"
+STRANGE = "a web page"
 NOT_IMPLEMENTED = "501"
 OTHER_ETAG = "digest of other bytes"
 ALL_FAULTS = {CUT_BEFORE: 0.06, CUT_MID: 0.08, CUT_AFTER: 0.06, ERROR_500: 0.05, SLOW_DOWN: 0.08, DELAY: 0.07}
@@ -82,6 +82,8 @@ class FaultyProxy:
         self.seen: list[Seen] = []
         self._tried: Counter[tuple[str, int | None]] = Counter()
         self._lock = threading.Lock()
+        self._idle = threading.Condition()
+        self._busy = 0
         proxy = self
 
         class Handler(_Handler):
@@ -114,6 +116,23 @@ class FaultyProxy:
             self.seen.append(seen)
         return seen
 
+    @contextlib.contextmanager
+    def busy(self) -> Iterator[None]:
+        """While a request is being served."""
+        with self._idle:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._busy -= 1
+                self._idle.notify_all()
+
+    def wait_until_idle(self) -> None:
+        """Until every request that came in is dealt with."""
+        with self._idle:
+            assert self._idle.wait_for(lambda: self._busy == 0, 60)
+
     def _fault(self, operation: str, part: int | None, attempt: int) -> str | None:
         plan = self.planned.get((operation, part or 0), [])
         if attempt < len(plan):
@@ -141,6 +160,10 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle_one_request()
 
     def _serve(self) -> None:
+        with self.owner.busy():
+            self._answer()
+
+    def _answer(self) -> None:
         seen = self.owner.take(self.command, self.path, dict(self.headers))
         if refusal := self.owner.refusals.get(seen.operation):
             self._read_body()
@@ -156,9 +179,9 @@ class _Handler(BaseHTTPRequestHandler):
             case "501":
                 self._read_body()
                 self._error(501, "NotImplemented")
-            case "answer that is no XML":
+            case "a web page":
                 self._read_body()
-                self._reply(200, {}, b"<html><p>Welcome")
+                self._reply(200, {}, b"<html><p>Welcome</p></html>")
             case "cut before the server sees it":
                 self._cut()
             case "cut in the middle of the body":

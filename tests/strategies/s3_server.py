@@ -104,8 +104,8 @@ def s3_proxy(bucket: Bucket) -> Iterator[FaultyProxy]:
 
 @pytest.fixture(scope="session", name="big_file")
 def s3_big_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """20 MiB and a bit: three parts."""
-    return random_file(tmp_path_factory.mktemp("archive") / NAME, 20 * MIB + 12345)
+    """16 MiB and a bit: three parts, the last one small."""
+    return random_file(tmp_path_factory.mktemp("archive") / NAME, 16 * MIB + 12345)
 
 
 @pytest.fixture(name="run")

@@ -60,6 +60,7 @@ class TestResume:
             child.kill()
             child.wait()
         killed.set()
+        proxy.wait_until_idle()
         before, requests = proxy.stored_parts(), len(proxy.seen)
         assert 3 <= len(before) < 8
         run.deliver(upload)

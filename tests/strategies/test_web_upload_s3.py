@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 import strategies
+from export_core.delivery import DeliveryContext, Strategy
 from export_core.errors import DeliveryInterrupted, UsageError
-from export_core.delivery import Strategy
 from strategies.s3_parts import MIB
 from strategies.surroundings import Surroundings
 from strategies.web_upload_s3 import WebUploadS3
 from strategies.words import Words
-from tests.export_core.delivery import FileArchive as SmallArchive
-from tests.export_core.delivery import StrategyContract
+from tests.strategies.contract import FileArchive as SmallArchive
+from tests.strategies.contract import StrategyContract, StreamedArchive
 from tests.strategies.s3_delivery import FileArchive, FileCheckpoint, Run, random_file
 from tests.strategies.s3_proxy import (
     ALL_FAULTS,
@@ -95,7 +95,7 @@ def case(
     big_file: Path,
 ) -> S3Case:
     file = tmp_path / "archive.tar.gz"
-    file.write_bytes(big_file.read_bytes()[: MIB if request.param == "one PUT" else None])
+    file.write_bytes(big_file.read_bytes()[: (1 if request.param == "one PUT" else 9) * MIB])
     return S3Case(bucket, proxy, file)
 
 
@@ -141,6 +141,13 @@ class TestArrival:
         archive = FileArchive(random_file(tmp_path / NAME, size))
         Run(archive, FileCheckpoint(tmp_path / "c.json")).deliver(upload_to(bucket, bucket))
         assert sha256(bucket.body(NAME)) == archive.sha256
+
+    def test_an_archive_that_is_no_file(self, bucket: Bucket, run: Run) -> None:
+        """``--no-local-copy``: parts come from streams opened at their offsets."""
+        streamed = StreamedArchive(run.archive.file.read_bytes(), NAME)
+        context = DeliveryContext(run.job, run.checkpoint, run.events.append, run.check_stop)
+        upload_to(bucket, bucket, no_local_copy=True).deliver(streamed, context)
+        assert sha256(bucket.body(NAME)) == run.archive.sha256
 
     def test_what_the_object_says_of_itself(self, bucket: Bucket, run: Run) -> None:
         upload = upload_to(bucket, bucket, "{project}/", storage_class="STANDARD_IA", sse="AES256")
