@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from export_core import git
+from export_core.sources.embedded.cluster import make_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,9 @@ def make_repository(path: Path, commits: Sequence[Commit], refs: Mapping[str, in
 
     The first commit's branch becomes HEAD. Raises GitFailed.
     """
-    path.mkdir(parents=True)
-    git.run(path, "init", "--quiet", "--bare", f"--initial-branch={commits[0].branch}")
+    make_private(path)
+    options = ("--template=", "--shared=0600", f"--initial-branch={commits[0].branch}")
+    git.run(path, "init", "--quiet", "--bare", *options)
     marks = path / "demo-marks"
     stream = b"".join((*_stream(commits), *(_ref(name, number) for name, number in refs.items())))
     done = subprocess.run(

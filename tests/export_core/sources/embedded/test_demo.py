@@ -162,7 +162,10 @@ def test_a_scaled_project_has_everything_in_proportion_and_is_the_same_again(emb
         with embedded.connect() as connection:
             counts = connection.execute(COUNTS, {"id": project.id}).fetchone()
             texts = connection.execute(TEXTS, (project.id,)).fetchone()
-        head = (embedded.storage.repository(project.disk_path) / "refs/heads/main").read_text()
+        repository = embedded.storage.repository(project.disk_path)
+        for path in (repository.parents[1], *repository.rglob("*")):
+            assert path.stat().st_mode & 0o077 == 0, path
+        head = (repository / "refs/heads/main").read_text()
         seen.append((counts, texts, head))
     assert seen[0][0] == (200, 20, 20, 160, 1090, 990)
     assert seen[0] == seen[1]
