@@ -26,6 +26,7 @@ from export_core.sources.gitlab_db.repositories import ProjectRepositories
 from export_core.sources.gitlab_db.rows import RelationRows
 from export_core.sources.gitlab_db.rules import exceptions
 from export_core.sources.gitlab_db.settings import GitlabSettings, Token
+from export_core.sources.gitlab_db.statements import Statements
 from export_core.sources.gitlab_db.tables import TABLES
 from export_core.sources.gitlab_db.values import Resolver
 
@@ -46,6 +47,7 @@ class GitlabReader:
         self._catalogs: dict[str, Catalog] = {}
         self._rows: dict[str, RelationRows] = {}
         self._resolved: Rules | None = None
+        self._statements = Statements(self)
         self._diffs = DiffFiles(settings)
         self.resolver = Resolver(self._repositories(), self._diffs, allow_missing=token.allow_missing)
 
@@ -83,6 +85,12 @@ class GitlabReader:
             join(connection, self.token.snapshots[name])
         return self._connections[name]
 
+    def reconnect(self, database: str) -> None:
+        """Drop a connection whose transaction is spoilt; the next use joins the snapshot anew."""
+        name = database if database in self.settings.databases.separate() else "main"
+        if name in self._connections:
+            self._connections.pop(name).close()
+
     def renderer(self, database: str) -> Renderer:
         """Renders the attributes of a database's tables."""
         name = database if database in self.settings.databases.separate() else "main"
@@ -105,7 +113,7 @@ class GitlabReader:
 
     def _relation(self, name: str) -> RelationRows:
         if name not in self._rows:
-            self._rows[name] = RelationRows(self, _NODES[name])
+            self._rows[name] = RelationRows(self, self._statements, _NODES[name])
         return self._rows[name]
 
     def _repositories(self) -> ProjectRepositories:

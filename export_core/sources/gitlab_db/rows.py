@@ -3,69 +3,74 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from export_core.errors import RelationFailed
 from export_core.gitlab.tree import Node
 from export_core.source import Part, Sink
-from export_core.sources.gitlab_db import lookups
+from export_core.sources.gitlab_db import oversized
 from export_core.sources.gitlab_db.batches import DIFF_BATCH_BYTES, by_weight, cut_of, in_batches
-from export_core.sources.gitlab_db.sql import Query, lookup_query, relation_query
+from export_core.sources.gitlab_db.statements import Statements, Unreadable
 from export_core.sources.gitlab_db.values import MissingValue
 
 if TYPE_CHECKING:
     from export_core.sources.gitlab_db.reader import GitlabReader
 
-_DIFF_SIZES = """
-SELECT d.merge_request_id, sum(octet_length(f.diff))::bigint
-FROM merge_request_diffs d JOIN merge_request_diff_files f ON f.merge_request_diff_id = d.id
-WHERE d.id = ANY(ARRAY(SELECT max(n.id) FROM merge_request_diffs n
-                       WHERE n.merge_request_id = ANY(%s::bigint[]) AND n.diff_type = 1
-                       GROUP BY n.merge_request_id))
-  AND f.merge_request_diff_id = ANY(ARRAY(SELECT max(n.id) FROM merge_request_diffs n
-                       WHERE n.merge_request_id = ANY(%s::bigint[]) AND n.diff_type = 1
-                       GROUP BY n.merge_request_id))
-GROUP BY 1
-"""
+_LATEST_DIFFS = (
+    "ARRAY(SELECT max(n.id) FROM merge_request_diffs n WHERE n.merge_request_id = ANY(%s::bigint[])"
+    " AND n.diff_type = 1 GROUP BY n.merge_request_id)"
+)
+_DIFF_SIZES = (
+    "SELECT d.merge_request_id, sum(octet_length(f.diff))::bigint"
+    " FROM merge_request_diffs d JOIN merge_request_diff_files f ON f.merge_request_diff_id = d.id"
+    f" WHERE d.id = ANY({_LATEST_DIFFS}) AND f.merge_request_diff_id = ANY({_LATEST_DIFFS}) GROUP BY 1"
+)
 _LONGEST_LINE = 50 << 20
 """GitLab's importer reads lines up to 50 MiB; a longer one is exported, with a warning."""
 
 
 class RelationRows:
-    """The statements of one relation on one worker's connections."""
+    """One relation on one worker's connections."""
 
-    def __init__(self, reader: GitlabReader, node: Node) -> None:
+    def __init__(self, reader: GitlabReader, statements: Statements, node: Node) -> None:
         self._reader = reader
+        self._statements = statements
         self._node = node
-        self._queries: dict[bool, Query] = {}
-        self._elsewhere: dict[str, Query] = {}
 
     def write(self, part: Part, sink: Sink) -> None:
         """Write all lines of a part. Raises RelationFailed naming relation, part and record."""
         if not self._node.many:
             self._write_single(part, sink)
             return
-        for ids in self._batches(part):
+        for ids, large in self._batches(part):
             sink.check_stop()
             begun = time.monotonic()
-            lines = self._lines(part, ids)
-            sink.lines(len(lines))
-            sink.write(b"\n".join([*lines, b""]))
-            self._report(part, lines, sink)
+            if large:
+                self._write_large(part, ids[0], sink, "its diffs are large")
+            else:
+                self._write_batch(part, ids, sink)
+            self._pass_on_warnings(part, sink)
             self._reader.rest(time.monotonic() - begun)
 
     def _write_single(self, part: Part, sink: Sink) -> None:
-        lines = self._lines(part, part.payload["ids"])
+        try:
+            lines = self._lines(part, part.payload["ids"])
+        except Unreadable as exc:
+            raise _failed(part, str(exc)) from exc
         sink.write(lines[0] if lines else b"null")
         sink.lines(len(lines))
+        self._pass_on_warnings(part, sink)
 
-    def _batches(self, part: Part) -> Iterator[list[int]]:
-        ids = part.payload["ids"]
-        size = cut_of(part.relation).batch
+    def _batches(self, part: Part) -> Iterator[tuple[list[int], bool]]:
+        """Ids of one statement each, and whether it is a single record with large diffs."""
+        ids, size = part.payload["ids"], cut_of(part.relation).batch
         if part.relation != "merge_requests":
-            return in_batches(ids, size)
-        return by_weight(ids, self._diff_sizes(ids), size, DIFF_BATCH_BYTES)
+            yield from ((batch, False) for batch in in_batches(ids, size))
+            return
+        sizes = self._diff_sizes(ids)
+        for batch in by_weight(ids, sizes, size, DIFF_BATCH_BYTES):
+            yield batch, sizes.get(batch[0], 0) > DIFF_BATCH_BYTES
 
     def _diff_sizes(self, ids: list[int]) -> dict[int, int]:
         """Bytes of diffs by merge request; PostgreSQL knows them without reading the texts."""
@@ -75,69 +80,90 @@ class RelationRows:
         rows = self._reader.connection("main").execute(_DIFF_SIZES, (ids, ids), prepare=True)
         return {int(row[0]): int(row[1] or 0) for row in rows}
 
-    def _lines(self, part: Part, ids: list[int]) -> list[bytes]:
-        query = self._query(pruned=part.payload.get("partition") is not None)
-        values = {"ids": ids, "partition": part.payload.get("partition"), "project": self._project_id}
-        connection = self._reader.connection(self._node.database)
-        with connection.cursor(binary=True) as cursor:
-            rows = cursor.execute(query.sql, values, prepare=True).fetchall()
-        lines: list[bytes] = [row[0] for row in rows]
-        if query.elsewhere:
-            lines = lookups.fill(lines, self._fetch)
+    def _write_batch(self, part: Part, ids: Sequence[int], sink: Sink) -> None:
+        """Write a batch; when PostgreSQL cannot make it, halve it until the record is found."""
+        try:
+            lines = self._lines(part, ids)
+        except Unreadable as exc:
+            if len(ids) == 1:
+                self._write_large(part, ids[0], sink, str(exc))
+                return
+            middle = len(ids) // 2
+            self._write_batch(part, ids[:middle], sink)
+            self._write_batch(part, ids[middle:], sink)
+            return
+        sink.lines(len(lines))
+        sink.write(b"\n".join([*lines, b""]))
+        for line in lines:
+            if len(line) > _LONGEST_LINE:
+                _warn_of_length(part, len(line), line, sink)
+
+    def _write_large(self, part: Part, record: int, sink: Sink, why: str) -> None:
+        """Write one record piece by piece: first its diffs apart, else all its lists."""
+        ways = [oversized.child_by_child]
+        if part.relation == "merge_requests" and why == "its diffs are large":
+            ways.insert(0, oversized.with_big_diffs)
+        for way in ways:
+            pieces = way(self._statements, self._reader.resolver, self._node, record)
+            try:
+                first = next(pieces, None)
+            except Unreadable as exc:
+                why = str(exc)
+                continue
+            except MissingValue as exc:
+                raise _failed(part, f"record with id {record}: {exc}") from exc
+            if first is not None:
+                self._write_pieces(part, record, first, pieces, sink)
+            return
+        raise _failed(part, f"record with id {record} cannot be read: {why}")
+
+    def _write_pieces(self, part: Part, record: int, first: bytes, rest: Iterator[bytes], sink: Sink) -> None:
+        length = len(first)
+        sink.write(first)
+        try:
+            for piece in rest:
+                sink.check_stop()
+                sink.write(piece)
+                length += len(piece)
+        except (Unreadable, MissingValue) as exc:
+            raise _failed(part, f"record with id {record}: {exc}") from exc
+        sink.write(b"\n")
+        sink.lines(1)
+        if length > _LONGEST_LINE:
+            _warn_of_length(part, length, first, sink)
+
+    def _lines(self, part: Part, ids: Sequence[int]) -> list[bytes]:
+        lines = self._statements.lines(self._node, ids, part.payload.get("partition"))
         return [
-            self._resolved(part, line, place) if b"\x01" in line else line for place, line in enumerate(lines)
+            self._resolved(part, ids, place, line) if b"\x01" in line else line
+            for place, line in enumerate(lines)
         ]
 
-    def _resolved(self, part: Part, line: bytes, place: int) -> bytes:
+    def _resolved(self, part: Part, ids: Sequence[int], place: int, line: bytes) -> bytes:
         try:
             return self._reader.resolver.resolve(line)
         except MissingValue as exc:
-            raise RelationFailed(
-                part.relation,
-                f"record {place + 1} of its batch ({line[:80].decode(errors='replace')}...): {exc}",
-                part=part.number,
-                hint="mend it in the source, or --allow-missing to export what is left and list it",
-            ) from exc
+            record = f"record with id {ids[place]}" if place < len(ids) else "a record"
+            raise _failed(part, f"{record}: {exc}") from exc
 
-    def _fetch(self, path: str, ids: list[int]) -> Mapping[int, bytes]:
-        node, query = self._elsewhere_query(path)
-        connection = self._reader.connection(node.database)
-        with connection.cursor(binary=True) as cursor:
-            values = {"ids": ids, "project": self._project_id}
-            return {int(id): json for id, json in cursor.execute(query.sql, values, prepare=True)}
-
-    @property
-    def _project_id(self) -> int:
-        return self._reader.token.project.id
-
-    def _query(self, *, pruned: bool) -> Query:
-        if pruned not in self._queries:
-            database = self._node.database
-            renderer = self._reader.renderer(database)
-            beside = self._reader.settings.databases.beside(database)
-            self._queries[pruned] = relation_query(renderer, self._node, pruned=pruned, databases=beside)
-        return self._queries[pruned]
-
-    def _elsewhere_query(self, path: str) -> tuple[Node, Query]:
-        node = next(node for known, node in self._all_elsewhere() if known == path)
-        if path not in self._elsewhere:
-            renderer = self._reader.renderer(node.database)
-            beside = self._reader.settings.databases.beside(node.database)
-            self._elsewhere[path] = lookup_query(renderer, node, databases=beside)
-        return node, self._elsewhere[path]
-
-    def _all_elsewhere(self) -> Iterator[tuple[str, Node]]:
-        for query in self._queries.values():
-            yield from query.elsewhere
-
-    def _report(self, part: Part, lines: list[bytes], sink: Sink) -> None:
+    def _pass_on_warnings(self, part: Part, sink: Sink) -> None:
         resolver = self._reader.resolver
         while resolver.warnings:
-            sink.warn(f"{part.relation}: {resolver.warnings.pop(0)}")
-        for line in lines:
-            if len(line) > _LONGEST_LINE:
-                said = line[:60].decode(errors="replace")
-                sink.warn(
-                    f"{part.relation}: a line of {len(line) >> 20} MiB ({said}...) is longer than the 50 MiB"
-                    " that GitLab's importer reads"
-                )
+            sink.warn(f"missing: {part.relation}: {resolver.warnings.pop(0)}")
+
+
+def _failed(part: Part, what: str) -> RelationFailed:
+    return RelationFailed(
+        part.relation,
+        what,
+        part=part.number,
+        hint="mend it in the source, or --allow-missing to export what is left and list it",
+    )
+
+
+def _warn_of_length(part: Part, length: int, beginning: bytes, sink: Sink) -> None:
+    said = beginning[:60].decode(errors="replace")
+    sink.warn(
+        f"{part.relation}: a line of {length >> 20} MiB ({said}...) is longer than the 50 MiB"
+        " that GitLab's importer reads"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from export_core.errors import SourceUnavailable
@@ -101,6 +102,18 @@ class GitlabSnapshot:
 
     def missing(self) -> list[str]:
         """Paths of relations and attributes that this database does not have."""
+        return self._lacking
+
+    def close(self) -> None:
+        """Let the snapshot go."""
+        while self._connections:
+            self._connections.popitem()[1].close()
+
+    def _planner(self) -> Planner:
+        return Planner(self.settings, self.project, self._connections, self._catalogs, self._options)
+
+    @cached_property
+    def _lacking(self) -> list[str]:
         rules = self.settings.rules
         found: list[str] = []
         for node in (ROOT, *RELATIONS):
@@ -112,14 +125,6 @@ class GitlabSnapshot:
             databases = self.settings.databases.beside(node.database)
             found += relation_query(renderer, node, pruned=False, databases=databases).missing
         return found
-
-    def close(self) -> None:
-        """Let the snapshot go."""
-        while self._connections:
-            self._connections.popitem()[1].close()
-
-    def _planner(self) -> Planner:
-        return Planner(self.settings, self.project, self._connections, self._catalogs, self._options)
 
     def _check_is_gitlab(self) -> None:
         lacking = [
