@@ -40,7 +40,7 @@ class Storage:
     repositories: Mapping[str, str] = field(default_factory=dict)
     """Storage name to path."""
     uploads: str | None = None
-    """The directory that holds ``uploads/`` (GitLab's ``public``)."""
+    """The directory of uploads: GitLab's ``public/uploads``, ``gitlab-rails/uploads`` on Omnibus."""
     lfs_objects: str | None = None
     external_diffs: str | None = None
 
