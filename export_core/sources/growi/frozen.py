@@ -13,10 +13,13 @@ from base64 import b85decode, b85encode
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import sha256
+from threading import Lock
 from typing import Any, NamedTuple
 
 from export_core.sources.growi.names import assign, attachment_name
 from export_core.sources.growi.records import Attachment
+
+_ONE_AT_A_TIME = Lock()
 
 
 class FrozenPage(NamedTuple):
@@ -79,9 +82,14 @@ def pack_links(pages: Sequence[FrozenPage], attachments: Sequence[Attachment], s
     return " ".join(pack(rows) for rows in tables)
 
 
-@lru_cache(maxsize=2)
 def unpack_links(packed: str) -> LinkTable:
-    """The table of links. Kept, because all workers of a process use the same."""
+    """The table of links. Kept, because all workers of a process use the same; made by one of them."""
+    with _ONE_AT_A_TIME:
+        return _unpack_links(packed)
+
+
+@lru_cache(maxsize=2)
+def _unpack_links(packed: str) -> LinkTable:
     pages, attachments, site = (unpack(rows) for rows in packed.split(" "))
     files = assign((path, page) for path, page in pages)
     return LinkTable(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+from json.encoder import encode_basestring
 
 from export_core.sources.growi.frozen import FrozenPage
 
@@ -44,8 +44,11 @@ def _metadata(page: FrozenPage) -> dict[str, str | None]:
     }
 
 
-def _scalar(text: str | None) -> str:
+def _scalar(text: str) -> str:
     """A JSON string, which YAML reads as the same text; quoting spares every rule about plain scalars.
     YAML counts more characters as line breaks or unprintable than JSON; those are escaped as well.
     """
-    return _NOT_IN_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", json.dumps(text, ensure_ascii=False))
+    quoted = encode_basestring(text)
+    if quoted.isascii() and "\x7f" not in quoted:
+        return quoted
+    return _NOT_IN_YAML.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)

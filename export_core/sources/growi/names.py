@@ -109,41 +109,46 @@ class Namer:
     """
 
     def __init__(self) -> None:
-        self._stems: dict[str, str] = {}
-        self._taken: set[str] = set()
-        self._files: set[str] = set()
+        self._owners: dict[str, str] = {}
+        """Folded name -> the page path, or beginning of one, that has it."""
+        self._last = ""
+        self._parent = ("", "")
+        """The folder of the last page and its name: most pages have the same as the one before."""
 
     def file(self, path: str, page: str) -> str:
         """The member name of a page; ``page`` is its id, which tells two pages of the same path apart."""
         stem = self._stem(path)
-        file = stem + EXTENSION
-        digits = _HASH_DIGITS
-        while file in self._files:
-            file = stem + _mark(f"{path}\0{page}", digits) + EXTENSION
-            digits += 2
-        self._files.add(file)
-        return file
+        if path == self._last:
+            stem += _mark(f"{path}\0{page}")
+        self._last = path
+        return stem + EXTENSION
 
     def _stem(self, path: str) -> str:
         if path in {"/", ""}:
             return TOP
         if len(path) > _MAX_WALKED:
             return self._long(path)
-        stem = prefix = ""
-        for segment in path.removeprefix("/").split("/"):
-            prefix = f"{prefix}/{segment}"
-            stem = self._stems.get(prefix) or self._new(stem, prefix, segment)
+        folder, _, last = path.rpartition("/")
+        if folder != self._parent[0]:
+            self._parent = folder, self._walk(folder)
+        stem = self._name(self._parent[1], path, last)
         return stem if len(stem.encode()) <= MAX_NAME_BYTES else self._long(path)
 
-    def _new(self, parent: str, prefix: str, segment: str) -> str:
-        name = clean(segment, at_root=not parent)
-        stem = f"{parent}/{name}" if parent else name
-        digits = _HASH_DIGITS
-        while fold(stem) in self._taken:
-            stem = (f"{parent}/" if parent else "") + name + _mark(prefix, digits)
+    def _walk(self, folder: str) -> str:
+        """The name of a folder, from the root down."""
+        stem = prefix = ""
+        for segment in folder.split("/")[1:]:
+            prefix = f"{prefix}/{segment}"
+            stem = self._name(stem, prefix, segment)
+        return stem
+
+    def _name(self, parent: str, prefix: str, segment: str) -> str:
+        """The name of one page or folder: its own, or with a mark when another has that one already."""
+        own = f"{parent}/{clean(segment)}" if parent else clean(segment, at_root=True)
+        stem, digits = own, _HASH_DIGITS
+        while self._owners.setdefault(fold(stem), prefix) != prefix:
+            stem = own + _mark(prefix, digits)
             digits += 2
-        self._taken.add(fold(stem))
-        self._stems[prefix] = stem
         return stem
 
     @staticmethod

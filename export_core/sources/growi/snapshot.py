@@ -137,6 +137,7 @@ def freeze(store: WikiStore, root: str, options: Options) -> GrowiSnapshot:
     taken_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     selected = _select(store, root, options)
     pages = _freeze_pages(store, selected.pages)
+    selected.pages.clear()  # of many pages, two lists would be much
     attachments = _attachments(store, pages) if options.attachments else []
     absent = store.absent(attachments) if attachments else frozenset()
     kept = [record for record in attachments if record.id not in absent]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 Region = tuple[int, int]
 """Beginning and end of a stretch of text, as offsets."""
@@ -16,31 +16,52 @@ _FENCE = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(`{3,}|~{3,})(.*)")
 _LIST_ITEM = re.compile(r"[ \t>]*(?:[-*+]|\d{1,9}[.)])(?:[ \t]|\Z)")
 _INDENT = re.compile(r" {4}| {0,3}\t")
 _LIST_CODE = re.compile(r" {8}| {0,3}\t {0,3}(?:\t| {4})")
-_MAY_HOLD_BLOCKS = re.compile(r"```|~~~|^(?: {4}| {0,3}\t)", re.MULTILINE)
-_RUN = re.compile(r"(?<!\\)(?:\\\\)*(`+)")
+_BLOCK_MARKS = ("```", "~~~", "    ", "\t")
+_RUN = re.compile(r"`+")
 _BLANK_LINE = re.compile(r"\n[ \t]*(?=\n)")
 _VERBATIM_TAG = re.compile(r"<(?:!--|(pre|code|script|style|textarea)\b[^<>]*>)", re.IGNORECASE)
 
 
-def verbatim(text: str) -> list[Region]:
-    """The stretches that are code or comments, in order, none overlapping."""
-    blocks = list(_blocks(text)) if _MAY_HOLD_BLOCKS.search(text) else []
+def verbatim(text: str, places: Iterable[int]) -> list[Region]:
+    """The stretches that are code or comments, in order, none overlapping. Code spans, which are most
+    numerous and end with their paragraph, are looked for only around ``places``.
+    """
+    regions = list(_blocks(text)) if any(mark in text for mark in _BLOCK_MARKS) else []
+    tagged = "<" in text and _VERBATIM_TAG.search(text) is not None
     if "`" in text:
-        blocks = _merge(blocks + [span for gap in gaps(text, blocks) for span in _code_spans(text, gap)])
-    if "<" in text:
-        blocks = _merge(blocks + [part for gap in gaps(text, blocks) for part in _elements(text, gap)])
-    return blocks
+        windows = [(0, len(text))] if tagged else sorted({_paragraph(text, place) for place in places})
+        spans = [span for gap in _cut(windows, regions) for span in _code_spans(text, gap)]
+        regions = _merge(regions + spans)
+    if tagged:
+        regions = _merge([*regions, *_elements(text, _cut([(0, len(text))], regions))])
+    return regions
 
 
-def gaps(text: str, regions: list[Region]) -> Iterator[Region]:
-    """The stretches between the regions."""
-    at = 0
-    for start, end in regions:
-        if at < start:
-            yield at, start
-        at = end
-    if at < len(text):
-        yield at, len(text)
+def _paragraph(text: str, place: int) -> Region:
+    """The lines around a place up to empty ones; blank lines that are not empty are found later."""
+    end = text.find("\n\n", place)
+    return max(0, text.rfind("\n\n", 0, place)), end if end >= 0 else len(text)
+
+
+def _cut(windows: Iterable[Region], regions: list[Region]) -> Iterator[Region]:
+    """What of the windows is in no region."""
+    starts, ends = [start for start, _ in regions], [end for _, end in regions]
+    for at, limit in windows:
+        place = at
+        for first, last in regions[bisect(ends, at) : bisect(starts, limit)]:
+            if place < first:
+                yield place, first
+            place = last
+        if place < limit:
+            yield place, limit
+
+
+def escaped(text: str, place: int) -> bool:
+    """Whether an odd number of backslashes stands before a place."""
+    before = place
+    while before and text[before - 1] == "\\":
+        before -= 1
+    return (place - before) % 2 == 1
 
 
 class _Block:
@@ -83,7 +104,7 @@ def _blocks(text: str) -> Iterator[Region]:
 
 def _code_spans(text: str, gap: Region) -> Iterator[Region]:
     """Code spans between runs of equally many backticks, within a paragraph."""
-    runs = [(m.start(1), m.end(1)) for m in _RUN.finditer(text, *gap)]
+    runs = [run for m in _RUN.finditer(text, *gap) if (run := _unescaped(text, m))]
     breaks = [m.start() for m in _BLANK_LINE.finditer(text, *gap)] if runs else []
     closer, nearest = [-1] * len(runs), dict[tuple[int, int], int]()
     for index in range(len(runs) - 1, -1, -1):
@@ -99,15 +120,24 @@ def _code_spans(text: str, gap: Region) -> Iterator[Region]:
         index += 1
 
 
-def _elements(text: str, gap: Region) -> Iterator[Region]:
+def _unescaped(text: str, match: re.Match[str]) -> Region | None:
+    """A run of backticks without its first, if that one is escaped."""
+    start, end = match.span()
+    start += escaped(text, start)
+    return (start, end) if start < end else None
+
+
+def _elements(text: str, open_to: Iterable[Region]) -> Iterator[Region]:
     """Comments, and elements such as ``pre``, to their end or to the end of the text."""
-    start, limit = gap
     lower = text.lower() if len(text.lower()) == len(text) else text
-    while match := _VERBATIM_TAG.search(text, start, limit):
-        closing = f"</{match[1].lower()}" if match[1] else "-->"
-        found = lower.find(closing, match.end())
-        start = len(text) if found < 0 else found + len(closing)
-        yield match.start(), start
+    at = 0
+    for start, limit in open_to:
+        at = max(at, start)
+        while at < limit and (match := _VERBATIM_TAG.search(text, at, limit)):
+            closing = f"</{match[1].lower()}" if match[1] else "-->"
+            found = lower.find(closing, match.end())
+            at = len(text) if found < 0 else found + len(closing)
+            yield match.start(), at
 
 
 def _merge(regions: list[Region]) -> list[Region]:

@@ -31,6 +31,8 @@ class WikiServer(ThreadingHTTPServer):
         """The greatest ``limit`` of a list."""
         self.on_list = lambda number: None
         """Called before each page of the list, with its number: for changes behind the reader's back."""
+        self.on_page = lambda: None
+        """Called before each text."""
         self.chunked = False
         self.asked: list[str] = []
 
@@ -57,6 +59,8 @@ class WikiServer(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True  # headers and body apart would wait 40 ms for each other
     server: WikiServer
 
     def log_message(self, *args) -> None:
@@ -108,6 +112,7 @@ class Handler(BaseHTTPRequestHandler):
         return {"pages": shown, "totalCount": len(below), "offset": (number - 1) * limit, "limit": limit}
 
     def page(self, query: dict[str, str]):
+        self.server.on_page()
         page = self.server.find("pages", query["pageId"])
         if page is None or not self.server.may_read(page):
             return None

@@ -154,6 +154,11 @@ def test_resolve_never_leaves_the_root():
         "    x\n\n" * 10_000,
         "[a]: " * 20_000,
         "](<" * 20_000,
+        "](" + " " * 60_000,
+        "]:" + " " * 60_000,
+        "\\`" * 30_000,
+        "`a`<pre>" * 10_000,
+        ("```\nx\n```\n\n[a](/Sandbox)\n\n") * 4000,
         "\\" * 30_000 + "](/Sandbox)",
     ],
 )
@@ -165,7 +170,7 @@ def test_no_text_is_slow(rewrite, text):
 
 def test_verbatim_regions_are_in_order_and_apart():
     text = "`a` <pre>`b`</pre>\n\n    c\n\n~~~\n`d`\n~~~\nx <!-- e -->"
-    regions = verbatim(text)
+    regions = verbatim(text, range(len(text)))
     assert [text[start:end].strip() for start, end in regions] == [
         "`a`",
         "<pre>`b`</pre",
