@@ -164,7 +164,7 @@ def exists(repository: Path) -> bool:
     try:
         if not objects.is_dir():
             return False
-        os.listdir(objects)
+        next(objects.iterdir(), None)
     except OSError as exc:
         raise SourceUnavailable(
             f"the repository {repository} cannot be read: {exc.strerror}",

@@ -1,13 +1,16 @@
 """Uploads, avatar and LFS objects: which files an export holds, and where each lies.
 
-An entry is ``[member, place, size, sha256 or null]``; a place is ``file:<path>`` or ``<bucket kind>:<key>``.
-Entries are small and plain, so that any worker anywhere can open them. Every file is looked at when the
-export is planned: what is gone is told before the work, not after.
+An entry is ``[member, place, size, sha256 or null, mark]``; a place is ``file:<path>`` or ``<bucket
+kind>:<key>``, a mark changes when the file's content may have (time of change, or ETag). Entries are small
+and plain, so that any worker anywhere can open them. Every file is looked at when the export is planned: what
+is gone is told before the work, not after.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,7 +31,10 @@ Entry = list[Any]
 _REMOTE = 2
 _FILES_A_PART = 1000
 _LOOKING = 16
-"""Threads that ask object storage for sizes: it answers slowly but many at once."""
+"""Threads that look for files: object storage and network disks answer slowly, but many at once."""
+_SECRET = re.compile(r"[0-9a-f]{10}|[0-9a-f]{32}")
+_Look = tuple[int, str]
+"""Size and mark of a file that is there."""
 
 LFS_QUERY = (
     "SELECT o.oid, o.size, o.file_store, array_agg(p.repository_type ORDER BY p.repository_type, p.id)"
@@ -77,7 +83,7 @@ def lfs_rows(connection: Any, project_id: int) -> list[tuple[str, int | None, li
 def open_entries(settings: GitlabSettings, part: Part) -> Iterator[ArchiveFile]:
     """The files of a deferred part."""
     opener = Opener(settings)
-    for member, place, size, sha256 in part.payload["entries"]:
+    for member, place, size, sha256, *_ in part.payload["entries"]:
         yield ArchiveFile(member, size, lambda place=place: opener.open(place), sha256)  # type: ignore[misc]
 
 
@@ -94,19 +100,29 @@ class Opener:
             return Path(rest).open("rb")
         return self._remote(kind).open(kind, rest)
 
-    def size(self, place: str) -> int | None:
-        """Bytes of the file at a place; None when there is no such file."""
+    def look(self, place: str) -> _Look | None:
+        """Size and mark of the file at a place; None when there is no such file. Raises SourceUnavailable."""
         kind, _, rest = place.partition(":")
         if kind != "file":
-            return self._remote(kind).size(kind, rest)
-        path = Path(rest)
-        return path.stat().st_size if path.is_file() else None
+            found = self._remote(kind).find(kind, rest)
+            return None if found is None else (found.size, found.etag)
+        try:
+            status = Path(rest).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as exc:
+            raise SourceUnavailable(
+                f"the file {rest} cannot be read: {exc.strerror}",
+                hint="run packmule as root or as the user git",
+            ) from exc
+        return (status.st_size, str(status.st_mtime_ns)) if stat.S_ISREG(status.st_mode) else None
 
     def _remote(self, kind: str) -> Objects:
         if self._objects is None:
+            relation = "lfs_objects" if kind == "lfs" else "uploads,avatar"
             raise SourceUnavailable(
                 f"GitLab keeps files in object storage ({kind}), and none is configured",
-                hint="set object_storage of the source in config.toml",
+                hint=f"set object_storage of the source in config.toml, or --skip {relation}",
             )
         return self._objects
 
@@ -123,25 +139,26 @@ def _parts(planner: Planner, relation: str, wanted: Sequence[_Found], *, first: 
 
 def _look(planner: Planner, relation: str, wanted: Sequence[_Found]) -> Iterator[Entry]:
     """Entries of the files that are there; the others are reported."""
-    opener = Opener(planner.settings)
-    with ThreadPoolExecutor(_LOOKING) as pool:
-        remote = [found for found in wanted if not found.place.startswith("file:")]
-        sizes = dict(
-            zip((f.place for f in remote), pool.map(lambda f: opener.size(f.place), remote), strict=True)
-        )
     names: set[str] = set()
-    for found in wanted:
-        size = sizes[found.place] if found.place in sizes else opener.size(found.place)
-        if size is None:
+    for found, look in _looked(Opener(planner.settings), wanted):
+        if look is None:
             planner.missing(f"{relation}: the file of {found.member[2:]} is gone ({found.place})")
-        elif found.member in names:
-            planner.warnings.append(
-                f"{relation}: {found.member[2:]} occurs twice; the second has another name"
-            )
-            yield [_other_name(found), found.place, size, found.sha256]
-        else:
-            names.add(found.member)
-            yield [found.member, found.place, size, found.sha256]
+            continue
+        member = found.member
+        if member in names:
+            planner.warnings.append(f"{relation}: {member[2:]} occurs twice; the second has another name")
+            member = _other_name(found)
+        names.add(member)
+        yield [member, found.place, look[0], found.sha256, look[1]]
+
+
+def _looked(opener: Opener, wanted: Sequence[_Found]) -> Iterator[tuple[_Found, _Look | None]]:
+    """Each file with what is there, looked for by many threads at once."""
+    pool = ThreadPoolExecutor(_LOOKING, thread_name_prefix="look")
+    try:
+        yield from zip(wanted, pool.map(lambda found: opener.look(found.place), wanted), strict=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _other_name(found: _Found) -> str:
@@ -158,6 +175,11 @@ def _local(root: str | None, relation: str, relative: str) -> str:
             hint=f"set it for the source in config.toml, or --skip {relation}",
         )
     base = Path(root).resolve()
+    if not base.is_dir():
+        raise SourceUnavailable(
+            f"{relation} cannot be read: {root} is no directory",
+            hint=f"mount it, correct it for the source in config.toml, or --skip {relation}",
+        )
     path = (base / relative).resolve()
     if not path.is_relative_to(base):
         raise SourceUnavailable(
@@ -182,31 +204,50 @@ def _uploads(planner: Planner) -> Iterator[_Found]:
     )
     for path, secret, uploader, store in _rows(planner, "TRUE"):
         if store == _REMOTE:
-            name = path.rsplit("/", 1)[-1]
-            member = f"{secret}/{name}" if secret else name
-            found = _Found(f"./{layout.upload_member(member)}", f"uploads:{path}")
+            found = _Found(_member(_remote_name(path, secret, uploader)), f"uploads:{path}")
         else:
             place = _local(
                 planner.settings.storage.uploads, "uploads", layout.uploaded_file(path, uploader, directory)
             )
-            found = _Found(f"./{layout.upload_member(path)}", place)
+            found = _Found(_member(path), place)
         if found.place not in avatar:
             yield found
 
 
+def _remote_name(path: str, secret: str | None, uploader: str) -> str:
+    """``<secret>/<name>``; rows older than the column have the secret in their path alone."""
+    *directories, name = path.split("/")
+    if not secret and uploader == layout.FILE_UPLOADER and directories and _SECRET.fullmatch(directories[-1]):
+        secret = directories[-1]
+    return f"{secret}/{name}" if secret else name
+
+
+def _member(path: str) -> str:
+    """The place of an upload in the archive. Raises SourceUnavailable for one that would lead out of it."""
+    if {"", ".", ".."} & {*path.split("/")}:
+        raise SourceUnavailable(
+            f"uploads: the database names a file outside its directory: {path!r}",
+            hint="look at this row in the database, or --skip uploads",
+        )
+    return f"./{layout.upload_member(path)}"
+
+
 def _avatar(planner: Planner) -> Iterator[_Found]:
     """The file of ``projects.avatar``; older avatars are uploads like others."""
-    for path, _, _, store in _rows(planner, "u.mount_point = 'avatar' OR u.uploader = 'AvatarUploader'"):
-        name = path.rsplit("/", 1)[-1]
-        if name != _avatar_name(planner):
-            continue
-        if store == _REMOTE:
-            yield _Found(f"./{layout.avatar_member(name)}", f"uploads:{path}")
-        else:
-            relative = layout.uploaded_file(path, layout.AVATAR_UPLOADER, "")
-            place = _local(planner.settings.storage.uploads, "avatar", relative)
-            yield _Found(f"./{layout.avatar_member(path)}", place)
+    current = _avatar_name(planner)
+    if not current:
         return
+    rows = _rows(planner, "u.mount_point = 'avatar' OR u.uploader = 'AvatarUploader'")
+    found = next(((path, store) for path, _, _, store in rows if path.rsplit("/", 1)[-1] == current), None)
+    # An avatar older than the table of uploads has no row there; its place has always been the same.
+    path, store = found or (layout.avatar_path(planner.project.id, current), None)
+    if store == _REMOTE:
+        yield _Found(f"./{layout.avatar_member(current)}", f"uploads:{path}")
+    else:
+        relative = layout.uploaded_file(path, layout.AVATAR_UPLOADER, "")
+        yield _Found(
+            f"./{layout.avatar_member(path)}", _local(planner.settings.storage.uploads, "avatar", relative)
+        )
 
 
 def _avatar_name(planner: Planner) -> str | None:
