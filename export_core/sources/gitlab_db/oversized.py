@@ -19,7 +19,9 @@ from export_core.sources.gitlab_db.statements import Statements
 from export_core.sources.gitlab_db.values import Resolver, decoded_diff
 
 _BIG_MARKER = re.compile(rb"\x01D([^\x02]*)\x02")
-_CHILDREN = 200
+_FIRST_BATCH, _MOST_BATCH = 8, 500
+_BATCH_BYTES = 8 << 20
+"""Children are read in batches that grow and shrink towards this size."""
 _SLICE = 1 << 20
 
 
@@ -63,11 +65,15 @@ def _streamed(statements: Statements, resolver: Resolver, line: bytes) -> Iterat
 def _children(statements: Statements, resolver: Resolver, child: Node, parent: int) -> Iterator[bytes]:
     renderer = statements.renderer(child)
     ids = statements.ids(child, parent, conditions(child, "t"), order_by(renderer, child, "t"))
-    comma = b""
-    for start in range(0, len(ids), _CHILDREN):
-        for line in statements.lines(child, ids[start : start + _CHILDREN]):
+    comma, at, size = b"", 0, _FIRST_BATCH
+    while at < len(ids):
+        weight = 0
+        for line in statements.lines(child, ids[at : at + size]):
+            weight += len(line)
             yield comma + resolver.resolve(line)
             comma = b","
+        at += size
+        size = min(_MOST_BATCH, size * 2) if weight < _BATCH_BYTES // 2 else max(1, size // 2)
 
 
 def _diff(statements: Statements, diff_id: int, relative_order: int) -> Iterator[bytes]:
