@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import urlsplit
 
 from export_core.errors import SourceInterrupted, SourceUnavailable, UsageError
 
@@ -71,12 +70,6 @@ def object_ids(texts: Iterable[str]) -> list[Any]:
 def in_chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """The items in portions that fit into one query."""
     return (items[at : at + _QUERY_IDS] for at in range(0, len(items), _QUERY_IDS))
-
-
-def masked(url: str) -> str:
-    """The URL without user, password and options."""
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 @contextmanager

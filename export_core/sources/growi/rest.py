@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from export_core.errors import SourceInterrupted, SourceUnavailable, UsageError
 from export_core.source import Check
@@ -20,6 +21,7 @@ _LIST_LIMIT = 500
 _LIST_ROUNDS = 5
 _CALLS_AT_ONCE = 4
 _SMALL_BYTES = 1 << 20
+_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 _PUBLIC = frozenset({None, 1})
 
 T = TypeVar("T")
@@ -105,6 +107,9 @@ class RestStore:
         """See WikiStore."""
         answer = self._list("/", 1, 1)
         yield Check("api", "ok", f"{self._client.base} lists {answer['totalCount']} pages")
+        parts = urlsplit(self._client.base)
+        if parts.scheme == "http" and parts.hostname not in _THIS_MACHINE:
+            yield Check("encryption", "warning", "the access token travels unencrypted; use growi+https://")
 
     def close(self) -> None:
         """See WikiStore."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -21,6 +21,8 @@ from export_core.sources.growi.options import Options
 from export_core.sources.growi.pages import LeftOut, Selected, roots, select
 from export_core.sources.growi.records import Attachment, PageRecord, WikiStore
 
+FORMAT = 1
+"""Raised when the same pages would give other files, so that no older archive is taken for equal."""
 PAGES_A_PART = 250
 FILES_A_PART = 200
 BYTES_A_PART = 256 << 20
@@ -85,8 +87,10 @@ class GrowiSnapshot:
         return Plan(tuple(parts), warnings=warnings, relations=tuple(relations))
 
     def refresh(self, part: Part) -> Part:
-        """The part itself: revisions never change."""
-        return part
+        """The part itself, as revisions never change; only whether texts may be missing is asked anew."""
+        if "allow_missing" not in part.payload:
+            return part
+        return replace(part, payload={**part.payload, "allow_missing": self._options.allow_missing})
 
     def close(self) -> None:
         """Nothing to close."""
@@ -148,7 +152,7 @@ def freeze(store: WikiStore, root: str, options: Options) -> GrowiSnapshot:
         "attachments": len(kept),
         "left_out": {str(reason): count for reason, count in sorted(selected.left_out.items())},
         "as_user": options.as_user,
-        "fingerprint": fingerprint(pages, kept, (root, *astuple(options))),
+        "fingerprint": fingerprint(pages, kept, (FORMAT, root, store.site(), *astuple(options))),
         "_warnings": _warnings(selected, pages),
         "_absent": [f"{record.name} ({record.id})" for record in attachments if record.id in absent],
     }

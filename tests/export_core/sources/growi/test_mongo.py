@@ -97,6 +97,18 @@ def test_a_revision_that_is_gone_fails_or_is_noted(monkeypatch, source):
         assert sink.count == part.lines
 
 
+def test_a_resume_may_allow_what_is_missing(monkeypatch, source):
+    database = stand_in(monkeypatch, demo_wiki())
+    snapshot = source.open("/Sandbox", {})
+    database["revisions"].delete_many({})
+    later = source.reopen("/Sandbox", {"allow_missing": True}, dict(snapshot.details))
+    part = later.refresh(next(p for p in snapshot.plan(Selection()).parts if p.relation == "pages"))
+    sink = CollectingSink(part)
+    with closing(source.reader(later.token)) as reader:
+        reader.read(part, sink)
+    assert len(sink.warnings) == len(sink.files) == part.lines == 3
+
+
 def test_attachments_without_files(monkeypatch, source):
     database = stand_in(monkeypatch, demo_wiki())
     database["attachmentFiles.files"].delete_one({"filename": {"$regex": "png$"}})

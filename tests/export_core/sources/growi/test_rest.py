@@ -211,6 +211,14 @@ def test_nothing_listens():
     assert check.status == "failed"
 
 
+def test_doctor_warns_of_a_token_in_the_clear(server):
+    client = rest_client.RestClient(server.url, TOKEN)
+    assert [check.status for check in rest.RestStore(client).checks()] == ["ok"]
+    client.base = "http://wiki.example.com"
+    assert [check.status for check in rest.RestStore(client).checks()] == ["ok", "warning"]
+    client.close()
+
+
 def test_not_a_wiki(source, server):
     server.answers = [(200, {})]
     with pytest.raises(PackmuleError):
