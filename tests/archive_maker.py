@@ -89,6 +89,8 @@ class Maker:
         record = self.record(node)
         if node.child_key in node.attributes:
             record[node.child_key] = PROJECT
+        if node.name == "labels" and self.random.random() < 0.1:  # as old versions wrote them
+            record |= {"project_id": None, "group_id": 77, "type": "GroupLabel"}
         if "iid" in record:
             record["iid"] = number + 1
         if node.name == "commit_notes":
@@ -169,7 +171,8 @@ class Maker:
             record["type"] = self.random.choice([None, "DiscussionNote", "DiffNote", "LegacyDiffNote"])
             record["author_id"] = self.random.randint(1, 8)
             for key in ("position", "original_position", "change_position"):
-                record[key] = self.position() if record["type"] == "DiffNote" else None
+                texts = [None, None, "--- a text", '{"a": 1}', self.position()]
+                record[key] = self.position() if record["type"] == "DiffNote" else self.random.choice(texts)
             legacy = {
                 "diff": "-a\n+b",
                 "new_path": "x",
@@ -181,10 +184,12 @@ class Maker:
             record["commit_id"] = self.random.choice([None, SHAS[3]])
         elif node.table == "p_ci_builds":
             record["commit_id"] = self.pipeline
+            record["failure_reason"] = self.random.choice([None, "unknown_failure", "script_failure"])
         elif node.table == "merge_requests":
             record["merge_params"] = self.random.choice(
                 [
                     {},
+                    None,
                     {"force_remove_source_branch": "1"},
                     {"a": TEXTS[9:20], "b": {"c": None, "d": [1, {"e": 2}]}},
                 ]
@@ -195,20 +200,25 @@ class Maker:
         elif node.table == "merge_request_diff_files":
             record["utf8_diff"] = self.random.choice(["", "@@ -1 +1 @@\n-ä\n+ö\n", "Binary files differ\n"])
         elif node.table == "members":
-            record |= {"source_type": "Project", "requested_at": None}
+            record["source_type"] = "Project"
         elif node.table == "approval_project_rules":
-            record["report_type"] = self.random.choice([None, "vulnerability", "code_coverage"])
+            record["report_type"] = self.random.choice([None, "vulnerability", "scan_finding"])
         elif node.name == "approval_project_rules_protected_branches":
             record["branch_name"] = self.random.choice(self.made["protected_branches"])["name"]
         elif node.name == "ci_pipelines":
-            record["source"] = self.random.choice(["push", "web", "unknown", "merge_request_event"])
+            kinds = ["push", "web", "unknown", "merge_request_event", "parent_pipeline", None]
+            record["source"] = self.random.choice(kinds)
         elif node.name == "protected_branches":
             record["name"] = f"branch-{self.random.randint(1, 10**9)}"
 
     def position(self) -> dict[str, Any] | None:
-        kind = self.random.choice(["text", "image", "file", None])
+        kind = self.random.choice(["text", "image", "file", None, "odd"])
         if kind is None:
             return None
+        if kind == "odd":  # other versions, other keys
+            return self.random.choice(
+                [{}, {"formatter": {"old_path": ":a"}}, {"base_sha": SHAS[0], "x": [1]}]
+            )
         shas = {key: self.random.choice(SHAS) for key in ("base_sha", "start_sha", "head_sha")}
         paths = {"old_path": self.text(), "new_path": "lib/a b.rb", "position_type": kind}
         line = {"line_code": "x_1_2", "type": None, "old_line": None, "new_line": 7}

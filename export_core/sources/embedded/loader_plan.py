@@ -16,7 +16,15 @@ from export_core.gitlab.tree import KEPT_ATTRIBUTES, RELATIONS, Node
 from export_core.sources.embedded.loader_ids import Ids
 from export_core.sources.embedded.loader_report import LoadReport
 from export_core.sources.embedded.loader_rows import Sender, TableRows
-from export_core.sources.embedded.loader_values import RULES, Converter, Rule, converter, default, stored_in
+from export_core.sources.embedded.loader_values import (
+    RULES,
+    Converter,
+    Rule,
+    converter,
+    default,
+    null_of,
+    stored_in,
+)
 
 PARTITION_ID = 100
 """The first partition of GitLab's CI tables."""
@@ -43,7 +51,8 @@ class Plan:
     table: TableRows
     template: list[Any]
     """A row of a record without any key."""
-    cells: dict[str, tuple[int, Converter | None]]
+    cells: dict[str, tuple[int, Converter | None, int | None]]
+    """Key -> column, converter, and what stands for null."""
     rules: tuple[tuple[str, int, Rule], ...] = ()
     kept: tuple[str, ...] = ()
     kept_index: int = -1
@@ -119,7 +128,8 @@ class Planner:
                 rules.append((attribute, rows.columns.index(column), rule))
             elif column is not None and attribute not in plan.kept:
                 convert = converter(node.table, attribute, self.ids, self.report)
-                plan.cells[attribute] = (rows.columns.index(column), convert)
+                null = null_of(node.table, attribute)
+                plan.cells[attribute] = (rows.columns.index(column), convert, null)
         plan.rules, plan.named = tuple(rules), tuple(named)
         plan.known = frozenset({*node.attributes, *(child.name for child in node.children)})
 

@@ -31,8 +31,8 @@ def load_project(
         tree.report.unknown_keys[f"project.{key}"] += 1
     settings = {key: value for key, value in record.items() if key in PROJECT_SETTINGS_ATTRIBUTES}
     kept: dict[str, Any] = {key: record[key] for key in KEPT_ATTRIBUTES["projects"] if key in record}
-    if tree.strays:
-        kept["strays"] = dict(tree.strays)
+    if tree.told:
+        kept["lines"] = {name: tree.lines[name] for name in sorted(tree.told)}
     own = {
         key: value
         for key, value in record.items()

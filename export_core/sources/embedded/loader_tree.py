@@ -40,14 +40,19 @@ class TreeLoader:
     shared: SharedRows
     snippets: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     """Digest of each snippet (the name of its bundle) -> its ids."""
-    strays: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    """Relation -> rows that only nested places show, though they look like lines of it."""
+    lines: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """Relation -> ids of its lines."""
+    told: set[str] = field(default_factory=set)
+    """Relations whose lines must be listed, because their columns do not tell: a line that names another
+    project, or a row that only a nested place shows."""
+    _ids_told: set[tuple[str, int]] = field(default_factory=set)
     _branches: dict[str, int] = field(default_factory=dict)
 
     def line(self, relation: str, record: Record) -> None:
         """Load one line of a relation."""
         plan = self.plans[relation]
         row_id = self._add(plan, record, self.surroundings.project_id)
+        self.lines[relation].append(row_id)
         if plan.node.table in SHARED_TABLES:
             self.shared.register(plan, record, row_id)
         if relation == "protected_branches":
@@ -60,7 +65,7 @@ class TreeLoader:
         record = self._modern(plan, record)
         row = plan.template.copy()
         self._fill(plan, record, row)
-        row_id = self._identify(plan, row, parent)
+        row_id = self._identify(plan, record, row, parent)
         for name, child, index in plan.refs:
             shown = record.get(name)
             if child is not None:
@@ -84,28 +89,40 @@ class TreeLoader:
             if cell is None:
                 if key not in plan.known:
                     self.report.unknown_keys[f"{plan.path}.{key}"] += 1
-            elif value is None or cell[1] is None:
-                row[cell[0]] = value
+            elif value is None:
+                row[cell[0]] = cell[2]
             else:
-                row[cell[0]] = cell[1](value)
+                row[cell[0]] = value if cell[1] is None else cell[1](value)
         for key, index, rule in plan.rules:
             if key in record:
-                row[index] = rule(record, self.report)
+                row[index] = rule(record)
         for key, index in plan.named:
             row[index] = self._branch(record.get(key))
         if plan.kept:
             kept = {key: record[key] for key in plan.kept if key in record}
             row[plan.kept_index] = json.dumps(kept, ensure_ascii=False) if kept else None
 
-    def _identify(self, plan: Plan, row: list[Any], parent: int | None) -> int:
+    def _identify(self, plan: Plan, record: Record, row: list[Any], parent: int | None) -> int:
         """Give a row its id, and its link to what it belongs to."""
         row_id = 0
         if plan.id_index >= 0:
             row_id = row[plan.id_index] or self._next(plan)
             row[plan.id_index] = row_id
-        if plan.link_index >= 0:
+        if plan.link_index >= 0 and not self._is_odd(plan, record, row):
             self._bind(plan, row, parent)
         return row_id
+
+    def _is_odd(self, plan: Plan, record: Record, row: list[Any]) -> bool:
+        """Whether a line says itself that it is not the project's own (group labels in old archives)."""
+        if plan.path not in self.plans or not plan.node.many:
+            return False
+        key = plan.node.child_key
+        odd = key in record and row[plan.link_index] != self.surroundings.project_id
+        for index, value in plan.fixed:
+            odd = odd or (plan.table.columns[index] in record and row[index] != value)
+        if odd:
+            self.told.add(plan.node.name)
+        return odd
 
     def _bind(self, plan: Plan, row: list[Any], parent: int | None) -> None:
         """Make a row belong to its parent, whatever the record says."""
@@ -163,19 +180,26 @@ class TreeLoader:
             for name, child in self.shared.complete(plan, record, found):
                 self._add_below(child, record[name], found.row_id)
             return found.row_id
+        if isinstance(told, int) and "id" in plan.node.attributes:
+            named = (plan.node.table, self.ids.shift(told))
+            if named in self._ids_told:
+                self.report.warn(f"{plan.path} {told} is shown with other values; the first ones are kept")
+                return named[1]
+            self._ids_told.add(named)
         row_id = self._add(plan, record, None)
         self.shared.register(plan, record, row_id)
-        self._note_stray(plan, record, row_id)
+        self._note_stray(plan, record)
         return row_id
 
-    def _note_stray(self, plan: Plan, record: Record, row_id: int) -> None:
+    def _note_stray(self, plan: Plan, record: Record) -> None:
+        """Whether a row that only a nested place shows would be taken for a line."""
         for name, top in self.plans.items():
             if top.node.table != plan.node.table:
                 continue
             link = record.get(top.node.child_key)
             ours = isinstance(link, int) and self.ids.shift(link) == self.surroundings.project_id
             if ours and all(record.get(column, value) == value for column, value in top.node.where):
-                self.strays[name].append(row_id)
+                self.told.add(name)
 
     def _branch(self, name: Any) -> int:
         """The protected branch of that name; one of no project is made when the archive has none."""

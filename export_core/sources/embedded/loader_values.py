@@ -19,7 +19,7 @@ from export_core.sources.embedded.loader_ids import Ids
 from export_core.sources.embedded.loader_report import LoadReport
 
 Converter = Callable[[Any], Any]
-Rule = Callable[[Mapping[str, Any], LoadReport], Any]
+Rule = Callable[[Mapping[str, Any]], Any]
 
 USERS = frozenset(
     "author_id user_id updated_by_id last_edited_by_id closed_by_id resolved_by_id merge_user_id merged_by_id"
@@ -82,6 +82,12 @@ def _enum(name: str, enum: str, report: LoadReport) -> Converter:
     return convert
 
 
+def null_of(table: str, attribute: str) -> int | None:
+    """What stands for an archived null: where GitLab shows a word for NULL, a number that has no word."""
+    enum = ENUM_COLUMNS.get(f"{table}.{attribute}")
+    return -1 if enum is not None and ENUMS[enum[1]].null_word is not None else None
+
+
 def utc(time: str) -> str:
     """A time for a column without zone: those of other zones are turned into UTC."""
     if time.endswith("Z"):
@@ -122,35 +128,30 @@ def default(column: Column, now: str) -> Any:
 
 
 def _position(column: str) -> Rule:
-    def rule(note: Mapping[str, Any], report: LoadReport) -> Any:
+    def rule(note: Mapping[str, Any]) -> Any:
         value = note[column]
-        if isinstance(value, dict) and note.get("type") == "DiffNote":
-            return loader_yaml.position(value)
-        return _text(value, f"notes.{column}", report)
+        return loader_yaml.position(value) if isinstance(value, dict) and value else _yaml(value)
 
     return rule
 
 
-def _st_diff(note: Mapping[str, Any], report: LoadReport) -> Any:
-    value = note["st_diff"]
-    if note.get("type") == "LegacyDiffNote" and value is not None:
-        return loader_yaml.document(value, symbols=True)
-    return _text(value, "notes.st_diff", report)
+def _st_diff(note: Mapping[str, Any]) -> Any:
+    return _yaml(note["st_diff"])
 
 
-def _text(value: Any, name: str, report: LoadReport) -> str | None:
-    if value is None or isinstance(value, str):
+def _yaml(value: Any) -> str | None:
+    """Text as it is, unless it could be taken for YAML; all else as YAML, which begins with a mark."""
+    if value is None or (isinstance(value, str) and not value.startswith("---")):
         return value
-    report.warn(f"{name}: an object where GitLab 18.9 has a text; kept as JSON text")
-    return _json(value)
+    return loader_yaml.document(value, symbols=True)
 
 
-def _merge_params(merge_request: Mapping[str, Any], _: LoadReport) -> str | None:
+def _merge_params(merge_request: Mapping[str, Any]) -> str | None:
     value = merge_request["merge_params"]
-    return None if value is None else loader_yaml.document(value)
+    return loader_yaml.document(value) if isinstance(value, dict) else _yaml(value)
 
 
-def _utf8_diff(file: Mapping[str, Any], _: LoadReport) -> str | None:
+def _utf8_diff(file: Mapping[str, Any]) -> str | None:
     diff = file["utf8_diff"]
     # GitLab keeps diffs that are not UTF-8 as base64 and says so in ``binary``.
     return base64.b64encode(diff.encode()).decode() if diff and file.get("binary") else diff

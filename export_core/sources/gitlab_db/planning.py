@@ -123,24 +123,28 @@ class Planner:
         partition = f"t.{column}" if column and catalog.has(node.table, column) else "NULL"
         where = [f"t.{node.child_key} = %s", *conditions(node, "t", stored=self.settings.rules.stored)]
         renderer = Renderer(catalog, self.settings.rules)
+        chosen: Any = self.project.id
+        told = self._told_lines(node)
+        if told is not None:
+            where, chosen = ["t.id = ANY(%s)"], told
         query = f"SELECT t.id, {partition} FROM {node.table} t WHERE {' AND '.join(where)}"
         query += f" ORDER BY {order_by(renderer, node, 't')}"
-        found = self.connection(node.database).execute(query, (self.project.id,)).fetchall()
+        found = self.connection(node.database).execute(query, (chosen,)).fetchall()
         rows = [(int(row[0]), None if row[1] is None else int(row[1])) for row in found]
-        if self.settings.rules.stored:
-            strays = self._strays(node)
-            rows = [row for row in rows if row[0] not in strays]
         if node.name == "project_members" and not self.settings.rules.stored:
             inherited = members.inherited(self.connection("main"), catalog, self.project, self.options)
             rows += [(id, None) for id in inherited]
         return rows
 
-    def _strays(self, node: Node) -> frozenset[int]:
-        """Rows that only nested places of the loaded archive showed; see the embedded instance's loader."""
+    def _told_lines(self, node: Node) -> list[int] | None:
+        """The embedded instance's own list, where columns do not tell which rows were lines."""
+        if not self.settings.rules.stored:
+            return None
         kept = self.connection("main").execute(
-            "SELECT packmule_kept->'strays'->%s FROM projects WHERE id = %s", (node.name, self.project.id)
+            "SELECT packmule_kept->'lines'->%s FROM projects WHERE id = %s", (node.name, self.project.id)
         )
-        return frozenset((kept.fetchall() or [(None,)])[0][0] or ())
+        found: list[int] | None = (kept.fetchall() or [(None,)])[0][0]
+        return found
 
 
 class NotFoundInSource(NotFound):

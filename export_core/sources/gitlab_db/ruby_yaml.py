@@ -46,6 +46,17 @@ def position(text: str) -> dict[str, Any] | None:
     return ordered | {name: attributes.get(name) for name in _OF_TYPE.get(kind, ())}
 
 
+def stored(text: str) -> Any:
+    """A value as the loader of the embedded instance wrote it, nothing added. Raises BrokenYaml."""
+    attributes = _plain_position(text)
+    if attributes is not None:
+        return attributes
+    document = load(text)
+    if text.startswith(_POSITION_HEAD) and isinstance(document, dict):
+        return document["attributes"]
+    return document
+
+
 def _plain_position(text: str) -> dict[str, Any] | None:
     """The usual flat form, a hundred times faster than a YAML parser; None for everything else."""
     if not text.startswith(_POSITION_HEAD):

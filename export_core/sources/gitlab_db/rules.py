@@ -48,14 +48,24 @@ def _position(column: str) -> tuple[str, Rule]:
         if not r.catalog.has("notes", column):
             return None
         text = f"to_json({t}.{column})::text"
+        if r.rules.stored:
+            return _as_stored(column, t)
         return f"CASE WHEN {t}.type = 'DiffNote' THEN {marker('p', text)} ELSE {text} END"
 
     return f"notes.{column}", rule
 
 
+def _as_stored(column: str, t: str) -> str:
+    """What the loader wrote: YAML with a mark at its start for everything that is not plain text."""
+    text = f"to_json({t}.{column})::text"
+    return f"CASE WHEN starts_with({t}.{column}, '---') THEN {marker('s', text)} ELSE {text} END"
+
+
 def _st_diff(r: Renderer, t: str) -> str | None:
     if not r.catalog.has("notes", "st_diff"):
         return None
+    if r.rules.stored:
+        return _as_stored("st_diff", t)
     text = f"to_json({t}.st_diff)::text"
     return f"CASE WHEN {t}.type = 'LegacyDiffNote' THEN {marker('y', text)} ELSE {text} END"
 
@@ -71,6 +81,8 @@ def _discussion_id(r: Renderer, t: str) -> str | None:
 def _merge_params(r: Renderer, t: str) -> str | None:
     if not r.catalog.has("merge_requests", "merge_params"):
         return None
+    if r.rules.stored:
+        return _as_stored("merge_params", t)
     return f"coalesce({marker('m', f'to_json({t}.merge_params)::text')}, '{{}}')"
 
 

@@ -175,7 +175,9 @@ class _Builder:
         if "ctid" in columns:
             listed.append("t.ctid AS row_place")
         link = self._link(node, parent)
-        where = [*link.conditions, *conditions(node, "t", stored=self.renderer.rules.stored)]
+        where = link.conditions
+        if not (self.renderer.rules.stored and parent is None and node.many):  # ids say all
+            where = [*where, *conditions(node, "t", stored=self.renderer.rules.stored)]
         distinct = order = ""
         if not node.many and not node.belongs_to and node.primary_key != (node.child_key,):
             distinct = f"DISTINCT ON ({link.key}) "

@@ -1,8 +1,9 @@
 """What SQL cannot make: replaces the markers that ``renderings.marker`` left in a line.
 
-Kinds: ``p`` note position (YAML), ``y`` any YAML, ``m`` merge_params (YAML mapping), ``b`` commit of a
-branch, ``h`` default branch, ``d`` base64 diff, ``x`` diff in a file of its own, ``c`` text colour of a
-label. Their payloads are JSON. (``q``, a row in another database, is replaced before by ``lookups``.)
+Kinds: ``p`` note position (YAML), ``y`` any YAML, ``s`` YAML that the embedded instance's loader wrote, ``m``
+merge_params (YAML mapping), ``b`` commit of a branch, ``h`` default branch, ``d`` base64 diff, ``x`` diff in
+a file of its own, ``c`` text colour of a label. Their payloads are JSON. (``q``, a row in another database,
+is replaced before by ``lookups``.)
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ class Resolver:
         self._kinds: dict[bytes, Callable[[Any], Any]] = {
             b"p": ruby_yaml.position,
             b"y": ruby_yaml.load,
+            b"s": ruby_yaml.stored,
             b"m": lambda text: ruby_yaml.load(text) or {},
             b"b": lambda payload: self._repositories.branch_sha(*payload) if payload[1] else None,
             b"h": lambda _: self._repositories.default_branch(),
