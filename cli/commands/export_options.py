@@ -42,7 +42,10 @@ class ExportOptions:
         int | None, Option(metavar="0-9", min=0, max=9, help="1 is fast; 0 stores; default 1.")
     ] = None
     max_db_load: Annotated[
-        float | None, Option(metavar="LOAD", min=0, help="Wait while the database has more active sessions.")
+        float | None,
+        Option(
+            metavar="SHARE", min=0.01, max=1, help="Keep each connection busy at most this share of time."
+        ),
     ] = None
     pause: Annotated[
         str | None, Option(metavar="TIME", help="Rest between batches, such as 0.1s, to be polite.")
