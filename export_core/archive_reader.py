@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, BinaryIO
 
 from export_core.archive_rules import (
     DEFAULT_LIMITS,
@@ -66,11 +66,6 @@ class Extracted:
         return sorted(path for path in (self.root / directory).rglob("*") if path.is_file())
 
 
-def refuse(message: str) -> NoReturn:
-    """Answer a bad member strictly: raise ArchiveInvalid."""
-    raise ArchiveInvalid(message, hint=_HINT)
-
-
 @dataclass(slots=True)
 class ArchiveReader:
     """The members of one archive, in one pass.
@@ -81,7 +76,7 @@ class ArchiveReader:
 
     path: Path
     limits: Limits = DEFAULT_LIMITS
-    problem: Callable[[str], None] = refuse
+    problem: Callable[[str], None] | None = None
     ignored: list[str] = field(default_factory=list)
     directories: set[str] = field(default_factory=set)
     names: set[str] = field(default_factory=set)
@@ -128,7 +123,7 @@ class ArchiveReader:
         name = clean_name(info.name)
         fault = member_fault(tar, info) or self._clash(name, directory=info.isdir())
         if fault is not None:
-            self.problem(f"member {shown(info.name)} {fault}")
+            self._refuse(f"member {shown(info.name)} {fault}")
         elif is_litter(name):
             self.ignored.append(name)
         elif info.isdir():
@@ -138,6 +133,14 @@ class ArchiveReader:
             self.directories.update(map(str, PurePosixPath(name).parents))
             return name
         return None
+
+    def _refuse(self, message: str) -> None:
+        if self.problem is None:
+            raise ArchiveInvalid(
+                f"{self.path} is refused: {message}",
+                hint="no project export has such members; take it from a source that you trust",
+            )
+        self.problem(message)
 
     def _clash(self, name: str, *, directory: bool) -> str | None:
         """Whether a name would overwrite what another member put there."""

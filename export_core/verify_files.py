@@ -61,7 +61,8 @@ class FileCheck:
         return checks.get(top, self._stranger) if below else self._stranger
 
     def _stranger(self, member: Member) -> None:
-        self.report.warning(f"{member.name} is no part of a project export; GitLab ignores it")
+        if member.name != "project.json":  # the old format, which gets a problem of its own
+            self.report.warning(f"{member.name} is no part of a project export; GitLab ignores it")
 
     def _bundle(self, member: Member, relation: str) -> None:
         count = self.report.relation(relation)
