@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from cli.quantities import human_bytes, human_count, human_seconds
 from cli.signals import stopping
-from export_core.errors import Interrupted, PackmuleError
-from export_core.job import Job
+from export_core.errors import ExportFailed, Interrupted, PackmuleError
+from export_core.job import Job, JobStatus
 from export_core.stop import Stop
 
 if TYPE_CHECKING:
@@ -34,8 +34,19 @@ class Foreground:
         except Interrupted as exc:
             hint = f"continue with: packmule resume {job_id}"
             raise Interrupted(f"job {job_id}: {exc.message}", hint=hint) from exc
+        except PackmuleError as exc:
+            self._tell_the_way_on(job_id, exc)
+            raise
         finally:
             self._mine.discard(job_id)
+
+    def _tell_the_way_on(self, job_id: int, exc: PackmuleError) -> None:
+        """Add to a failed job's error how it goes on, unless its hint says so already."""
+        with contextlib.suppress(PackmuleError):
+            job = self._wires.store.get(job_id)
+            if job.status is JobStatus.FAILED and "packmule resume" not in (exc.hint or ""):
+                way = f"packmule resume {job_id} goes on with it"
+                exc.hint = f"{exc.hint}; {way}" if exc.hint else way
 
 
 @contextlib.contextmanager
@@ -78,6 +89,11 @@ def place_of(job: Job) -> str:
     return str(told or job.request.strategy.destination or "")
 
 
+def exit_code_of(jobs: Iterable[Job]) -> int:
+    """0, or 3 when an archive that was delivered lacks something that should be in it."""
+    return ExportFailed.exit_code if any(job.incomplete for job in jobs) else 0
+
+
 def closing_words(job: Job, seconds: float | None = None) -> str:
     """A finished job in a sentence or two, for stderr."""
     lines = sum(relation.lines for relation in job.relations)
@@ -89,6 +105,8 @@ def closing_words(job: Job, seconds: float | None = None) -> str:
     text = f"job {job.id} finished: {job.project} -> {place_of(job)} ({', '.join(facts)})"
     if job.reused_from is not None:
         text += f"\nnothing changed since job {job.reused_from}: its archive was reused"
+    if job.incomplete:
+        text += "\nthe archive is incomplete: what --allow-missing left out is among the warnings"
     if job.warnings:
         text += f"\n{len(job.warnings)} warnings; packmule show {job.id} lists them"
     return text

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ from export_core.errors import RelationFailed
 from export_core.events import BytesMoved, Listener, ignore
 from export_core.job import ArchiveInfo, Phase
 from export_core.segment import SegmentDamaged, read_blocks
-from export_core.source import Reader
+from export_core.source import Part, Reader
 
 CHECKPOINT_MIN, CHECKPOINT_MAX = 2 << 20, 64 << 20
 _CHECKPOINT_SHARE = 24
@@ -54,6 +55,37 @@ class Checkpoint(Protocol):
     def save(self, value: Mapping[str, Any]) -> None:
         """Replace it, durably."""
         ...
+
+
+class DeferredRecord(Protocol):
+    """Told about deferred parts, whose work is done here and not by the workers of other parts."""
+
+    def begin(self, part: Part) -> None:
+        """A part is being read, from its beginning or from where an interrupted run stood."""
+        ...
+
+    def done(self, part: Part, work: DeferredWork) -> None:
+        """The archive durably holds the whole part."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeferredWork:
+    """What a deferred part was: files, their raw bytes with tar headers, seconds of this run."""
+
+    files: int
+    bytes: int
+    seconds: float
+
+
+class NoRecord:
+    """Records nothing."""
+
+    def begin(self, part: Part) -> None:
+        """Nothing."""
+
+    def done(self, part: Part, work: DeferredWork) -> None:
+        """Nothing."""
 
 
 class NoCheckpoint:
@@ -79,6 +111,7 @@ class ArchiveTools:
     checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
     listener: Listener = ignore
     check_stop: Callable[[], None] = lambda: None
+    record: DeferredRecord = field(default_factory=NoRecord)
 
 
 def write_archive(request: ArchiveRequest, segments: Segments, tools: ArchiveTools) -> ArchiveInfo:
@@ -112,6 +145,8 @@ class _Writer:
         self._saved = 0
         self._done: list[Path] = []
         """Chunks that the archive holds, but perhaps not yet durably."""
+        self._parts_done: list[tuple[Part, DeferredWork]] = []
+        """Deferred parts of which the same is true."""
         self._segments_size = sum(item.segment.size for item in items if isinstance(item, SegmentItem))
         self._total = self._expected_size()
 
@@ -130,6 +165,7 @@ class _Writer:
         os.ftruncate(self._fd, position.offset)
         os.lseek(self._fd, position.offset, os.SEEK_SET)
         self._digest, self.position, self._saved = prefix, position, position.offset
+        self._tell(position.offset)
         self._done = list(self._held_chunks(position))
         self._free()
 
@@ -192,8 +228,9 @@ class _Writer:
     def _compress(self, item: DeferredItem) -> None:
         if self._reader is None:
             self._reader = self._tools.reader()
-        place, tools = self.position, self._tools
+        place, tools, begun = self.position, self._tools, time.monotonic()
         mtime, level = self._request.mtime, self._request.level
+        tools.record.begin(item.part)
         stream = DeferredStream(item.part, self._reader, mtime=mtime, skip=place.deferred_done)
         if place.deferred_done and stream.listing_at_skip() != place.listing:
             raise RelationFailed(
@@ -209,6 +246,8 @@ class _Writer:
                 self._count(read.piece.raw_size, read.piece.crc32)
                 self.position = self.position.in_deferred(read.piece.raw_size, read.listing)
                 self._checkpoint_when_due()
+        work = DeferredWork(stream.files, self.position.deferred_done, time.monotonic() - begun)
+        self._parts_done.append((item.part, work))
 
     def _append(self, data: bytes | memoryview) -> None:
         write_all(self._fd, data)
@@ -216,9 +255,11 @@ class _Writer:
         before = self.position.offset
         self.position = self.position.moved(len(data))
         if before >> 20 != self.position.offset >> 20:
-            done = self.position.offset
-            total = max(done, self._total) if self._total is not None else None
-            self._tools.listener(BytesMoved(self._request.job, Phase.ARCHIVING, done, total))
+            self._tell(self.position.offset)
+
+    def _tell(self, done: int) -> None:
+        total = max(done, self._total) if self._total is not None else None
+        self._tools.listener(BytesMoved(self._request.job, Phase.ARCHIVING, done, total))
 
     def _count(self, raw_size: int, crc32: int) -> None:
         place = self.position
@@ -236,6 +277,8 @@ class _Writer:
         self._tools.checkpoint.save(place.to_json())
         self._saved = place.offset
         self._free()
+        while self._parts_done:
+            self._tools.record.done(*self._parts_done.pop(0))
 
     def _free(self) -> None:
         if self._request.free_segments:

@@ -62,7 +62,8 @@ def _fault(relation: str, file: ArchiveFile, what: str) -> RelationFailed:
     return RelationFailed(
         relation,
         f"the file {file.name} {what}",
-        hint=f"repair or restore the file and resume, or leave the relation out with --skip {relation}",
+        hint=f"repair or restore the file and resume; packmule resume --restart lists the files anew,"
+        f" --skip {relation} leaves them out",
     )
 
 
@@ -75,6 +76,13 @@ def materialise(part: Part, reader: Reader, writer: SegmentWriter, *, mtime: int
             writer.check_stop()
             writer.write(block)
         writer.write(tarball.padding(file.size))
+        writer.lines(1)
+
+
+def measure(part: Part, reader: Reader, *, mtime: int) -> tuple[int, int]:
+    """How many files a deferred part has, and the raw bytes that they make. Opens none of them."""
+    sizes = [_entry_size(tarball.file_header(f.name, f.size, mtime), f) for f in reader.files(part)]
+    return len(sizes), sum(sizes)
 
 
 class DeferredStream:
@@ -88,6 +96,8 @@ class DeferredStream:
     def __init__(self, part: Part, reader: Reader, *, mtime: int, skip: int = 0) -> None:
         self._part, self._reader, self._mtime, self._skip = part, reader, mtime, skip
         self._headers = hashlib.sha256()
+        self.files = 0
+        """Files that were begun or skipped so far."""
 
     def pieces(self, executor: Executor, *, workers: int, level: int) -> Generator[ReadPiece]:
         """All pieces behind ``skip``. At most 2 a worker, and as much read ahead, are held in memory."""
@@ -127,6 +137,7 @@ class DeferredStream:
         with closing(self._entries(executor, workers)) as entries:
             for header, file, whole in entries:
                 self._headers.update(header)
+                self.files += 1
                 if drop >= (size := _entry_size(header, file)):
                     drop -= size
                     continue

@@ -9,11 +9,12 @@ goes on from there. Nothing is skipped: a part that cannot be read fails the job
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO
 
 from export_core.archive import ArchiveTools, write_archive
 from export_core.archive_stream import FileArchive, SegmentArchive
@@ -28,7 +29,7 @@ from export_core.ownership import current_owner
 from export_core.parts_run import PartsRun
 from export_core.progress_record import JobCheckpoint, fingerprint_of, member_time, moment_of
 from export_core.source import Source
-from export_core.stop import Stop
+from export_core.stop import Stop, StopReason, error_for
 from export_core.store import JobStore
 from export_core.workers import worker_threads
 from export_core.workspace import Home
@@ -51,6 +52,9 @@ class Exporter:
 
     def run(self, job_id: int, *, restart: bool = False) -> Job:
         """Bring a job to its end, or as far as it gets. Raises PackmuleError after recording it."""
+        return replace(self, stop=Stop(self.stop))._run(job_id, restart=restart)
+
+    def _run(self, job_id: int, *, restart: bool) -> Job:
         owner = current_owner()
         job = self.store.claim(job_id, owner, restart=restart)
         with heartbeat(self.store, job_id, owner, self.stop):
@@ -59,14 +63,18 @@ class Exporter:
                     job = self._start_over(job)
                 self._work(job, owner)
             except Cancelled:
-                self._cancelled(job, owner)
+                self._stopped(job, owner, StopReason.CANCEL)
                 raise
             except (Interrupted, KeyboardInterrupt, SystemExit):
-                self._let_go(job, owner)
+                self._stopped(job, owner, StopReason.INTERRUPT)
                 raise
             except Exception as exc:
-                self._failed(job, owner, exc)
-                raise
+                if self.stop.reason is None:
+                    self._failed(job, owner, exc)
+                    raise
+                # What fails after a stop was asked for fails because of it: git hears the same Ctrl-C.
+                self._stopped(job, owner, self.stop.reason)
+                raise error_for(self.stop.reason) from exc
         return self._tell(job_id)
 
     def _work(self, job: Job, owner: Owner) -> None:
@@ -83,7 +91,7 @@ class Exporter:
 
     def _make(self, job: Job, source: Source, strategy: Strategy, owner: Owner) -> bool:
         """Make the archive, unless an equal one is there already; True when the job ended with that."""
-        if self.store.load_checkpoint(job.id, "archived"):
+        if self._is_made(job):
             return False
         with worker_threads(job.request.workers) as (executor, workers):
             workspace = self.home.job(job.id)
@@ -106,6 +114,7 @@ class Exporter:
                 job.request.compression_level,
             )
             if strategy.wants_file:
+                record = run.record()
                 tools = ArchiveTools(
                     executor,
                     run.reader,
@@ -113,13 +122,38 @@ class Exporter:
                     JobCheckpoint(self.store, job.id, "archive"),
                     self.listener,
                     self.stop.check,
+                    record,
                 )
-                self._archived(job, write_archive(request, segments, tools))
+                info = write_archive(request, segments, tools)
+                record.done_unseen(plan, run.reader, request.mtime)
+                self._archived(job, info)
             else:
                 stream = SegmentArchive(request, segments, file_name="")
                 stream.measure(self.stop.check)
                 self._archived(job, ArchiveInfo(None, stream.size, stream.sha256))
         return False
+
+    def _is_made(self, job: Job) -> bool:
+        """Whether an earlier run made the archive and it still is what it was, or was being delivered."""
+        made = self.store.load_checkpoint(job.id, "archived")
+        if not made or self._is_whole(job, made):
+            return bool(made)
+        gone = made["path"] is not None and not self.home.job(job.id).archive.exists()
+        if gone and self.store.load_checkpoint(job.id, "delivery"):
+            return True  # moved away: the strategy knows where to look
+        self._abandon(job)
+        for name in ("archived", "delivery"):
+            self.store.save_checkpoint(job.id, name, {})
+        return False
+
+    def _is_whole(self, job: Job, made: Mapping[str, Any]) -> bool:
+        try:
+            archive = self._archive(job)
+            with archive.open() as stream:
+                return _digest(stream, self.stop.check) == (made["size"], made["sha256"])
+        except (OSError, ExportFailed):
+            self.stop.check()
+            return False
 
     def _archived(self, job: Job, archive: ArchiveInfo) -> None:
         value = {"path": archive.path, "size": archive.size, "sha256": archive.sha256}
@@ -129,13 +163,9 @@ class Exporter:
         """End the job with an equal earlier export, if what that one delivered is still there."""
         if not job.request.reuse:
             return False
+        warnings = self.store.get(job.id).warnings
         for earlier in self.store.find_reusable(job, fingerprint):
-            same_place = earlier.request.strategy.options == job.request.strategy.options
-            if (
-                same_place
-                and earlier.warnings == self.store.get(job.id).warnings
-                and strategy.still_there(earlier)
-            ):
+            if earlier.warnings == warnings and _same_place(earlier, job) and _is_there(strategy, earlier):
                 with suppress(ExportFailed):
                     self.store.finish(
                         job.id,
@@ -192,9 +222,15 @@ class Exporter:
     def _start_over(self, job: Job) -> Job:
         """Forget what earlier runs did, at the destination too."""
         self._abandon(job)
-        self._remove_work(job)
         self.store.reset(job.id)
+        self._remove_work(job)
         return self.store.get(job.id)
+
+    def _stopped(self, job: Job, owner: Owner, reason: StopReason) -> None:
+        if reason is StopReason.CANCEL:
+            self._cancelled(job, owner)
+        else:
+            self._let_go(job, owner)
 
     def _cancelled(self, job: Job, owner: Owner) -> None:
         self._abandon(job)
@@ -212,7 +248,7 @@ class Exporter:
             error = ErrorInfo(exc.kind, exc.message, exc.hint)
         else:
             error = ErrorInfo("UnexpectedFault", f"{type(exc).__name__}: {exc}", "run again with --debug")
-        with suppress(ExportFailed):
+        with suppress(PackmuleError):  # a full disk that takes no row either must not hide the first error
             self.store.fail(job.id, owner, error)
             self._tell(job.id)
 
@@ -237,3 +273,27 @@ class Exporter:
 
 def _told(delivery: Delivery) -> Mapping[str, Any]:
     return {"destination": delivery.destination, **delivery.details}
+
+
+def _same_place(earlier: Job, job: Job) -> bool:
+    """Whether both were to go to the same place; what merely says how (``--force``) does not count."""
+    mine, theirs = job.request.strategy, earlier.request.strategy
+    return (mine.destination, mine.options.get("to")) == (theirs.destination, theirs.options.get("to"))
+
+
+def _is_there(strategy: Strategy, earlier: Job) -> bool:
+    """Whether an earlier delivery still is there; a destination that cannot be asked counts as no."""
+    try:
+        return strategy.still_there(earlier)
+    except PackmuleError:
+        return False
+
+
+def _digest(stream: BinaryIO, check_stop: Callable[[], None]) -> tuple[int, str]:
+    """Length and digest of a stream."""
+    digest, size = hashlib.sha256(), 0
+    while block := stream.read(1 << 20):
+        check_stop()
+        digest.update(block)
+        size += len(block)
+    return size, digest.hexdigest()

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from export_core.errors import JobConflict, PackmuleError
-from export_core.job import Owner
+from export_core.errors import JobConflict, NotFound, PackmuleError
+from export_core.job import JobStatus, Owner
 from export_core.stop import Stop, StopReason
 from export_core.store import JobStore
 
@@ -35,9 +35,21 @@ def _beat(store: JobStore, job_id: int, owner: Owner, stop: Stop, done: threadin
         try:
             asked = store.heartbeat(job_id, owner)
         except JobConflict:
+            if _has_ended(store, job_id):
+                return
             # Somebody else owns the job now; what we write from here on would be in the way.
             asked = StopReason.RESTART
         except PackmuleError:
             continue
         if asked:
             stop.request(asked)
+
+
+def _has_ended(store: JobStore, job_id: int) -> bool:
+    """Whether there is nothing to stop any more: the beat came between the job's end and ours."""
+    try:
+        return store.get(job_id).status not in (JobStatus.STARTED, JobStatus.INTERRUPTED)
+    except NotFound:
+        return True
+    except PackmuleError:
+        return False

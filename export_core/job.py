@@ -68,6 +68,10 @@ def check_transition(job_id: int, current: JobStatus, target: JobStatus) -> None
         raise JobConflict(f"job {job_id} is {current} and cannot become {target}")
 
 
+MISSING = "missing: "
+"""Begins a warning about something that should be in the archive and is not (``--allow-missing``)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """The process that runs a job. ``process_started`` tells a reused pid from the old process."""
@@ -195,3 +199,8 @@ class Job:
     def project(self) -> str:
         """Full path of the exported project."""
         return self.request.project
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether something that should be in the archive is not, because the user allowed that."""
+        return any(warning.startswith(MISSING) for warning in self.warnings)

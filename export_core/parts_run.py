@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from export_core.archive_position import missing_parts
 from export_core.assembly import ArchiveRequest, Segments
+from export_core.deferred_record import PartsInArchive
+from export_core.errors import JobConflict, RelationFailed, SourceInterrupted
 from export_core.events import Listener, PartFinished, PartStarted, RelationPlanned, WarningRaised
 from export_core.job import Job, Phase, SnapshotInfo
 from export_core.progress_record import member_time
 from export_core.segment import Segment
-from export_core.source import Part, Plan, Reader, Selection, Snapshot, Source
-from export_core.stop import Stop
+from export_core.source import Part, Plan, Reader, Selection, Snapshot, Source, cancel
+from export_core.stop import Stop, interrupting
 from export_core.store import JobStore
 from export_core.workers import Finished, PartWork, PartWorkers
 from export_core.workspace import Workspace
@@ -43,14 +45,14 @@ class PartsRun:
         self._stop = stop
         self._token = ""
         self._number = 0
-        self._todo: list[Part] = []
         self.fingerprint: str | None = None
         """What the source itself says that its content is; None: it follows from the segments."""
 
     @staticmethod
     def finished(store: JobStore, job_id: int) -> dict[PartKey, Segment]:
-        """Segments of the finished parts, as recorded."""
-        return {key: Segment.from_json(value) for key, value in store.finished_parts(job_id).items()}
+        """Recorded segments of finished parts; parts that went straight into the archive have none."""
+        done = store.finished_parts(job_id)
+        return {key: Segment.from_json(value) for key, value in done.items() if value}
 
     def reader(self) -> Reader:
         """A reader on the job's latest snapshot."""
@@ -60,8 +62,9 @@ class PartsRun:
     def planned(self, enter: Callable[[Job, Phase], None]) -> Iterator[Plan]:
         """The plan, made now or stored by an earlier run; holds the snapshot while parts are exported."""
         plan = self._store.load_plan(self._job.id)
-        if plan is not None and self._job.request.strict and self._would_mix(plan):
-            self._store.reset(self._job.id)
+        lost = self._lost(plan) if plan is not None else []
+        if plan is not None and self._is_void(lost):
+            self._store.forget_plan(self._job.id)
             plan = None
         snapshot: Snapshot | None = None
         try:
@@ -69,7 +72,7 @@ class PartsRun:
                 enter(self._job, Phase.PLANNING)
                 snapshot, plan = self._first()
             else:
-                snapshot, plan = self._again(plan)
+                snapshot, plan = self._again(plan, lost)
             enter(self._job, Phase.EXPORTING)
             self._announce(plan)
             yield plan
@@ -87,16 +90,28 @@ class PartsRun:
         ]
         mtime = member_time(self._store, self._job)
         work = PartWork(self._workspace, self._job.request.compression_level, mtime, self._stop.check)
-        for done in PartWorkers(executor, self.reader, self._started).run(todo, work):
-            self._finished(done)
-            segments[done.segment.key] = done.segment
+        workers = PartWorkers(executor, self.reader, self._started)
+        try:
+            with interrupting(self._stop, workers.interrupt):
+                for done in workers.run(todo, work):
+                    self._finished(done)
+                    segments[done.segment.key] = done.segment
+        except RelationFailed as exc:
+            self._failed(exc)
+            raise
+        self._tell_mixture()
         return segments
+
+    def record(self) -> PartsInArchive:
+        """What is to be told of deferred parts while the archive is made."""
+        return PartsInArchive(self._store, self._job.id, self._listener)
 
     def _first(self) -> tuple[Snapshot, Plan]:
         job = self._job
         snapshot = self._source.open(job.project, self._options())
         try:
-            plan = snapshot.plan(Selection(job.request.only, job.request.skip))
+            with interrupting(self._stop, lambda: cancel(snapshot)):
+                plan = snapshot.plan(Selection(job.request.only, job.request.skip))
             left_out = [name for name in self._source.relations() if name not in plan.relations]
             if left_out:
                 note = f"left out on request: {', '.join(left_out)}"
@@ -105,15 +120,16 @@ class PartsRun:
             self._store.save_plan(job.id, plan, self._snapshot_info(snapshot))
             for warning in plan.warnings:
                 self._listener(WarningRaised(job.id, warning))
-        except BaseException:
+        except BaseException as exc:
             snapshot.close()
+            if isinstance(exc, SourceInterrupted):
+                self._stop.check()
             raise
         return snapshot, plan
 
-    def _again(self, plan: Plan) -> tuple[Snapshot | None, Plan]:
+    def _again(self, plan: Plan, lost: list[Part]) -> tuple[Snapshot | None, Plan]:
         """Go on with a stored plan; a new snapshot only when something has still to be read."""
         job = self._job
-        lost = self._lost(plan)
         self._store.requeue_parts(job.id)
         self._store.requeue_parts(job.id, [(part.relation, part.number) for part in lost])
         last = job.snapshots[-1]
@@ -125,12 +141,6 @@ class PartsRun:
         try:
             self._join(snapshot, last.number + 1)
             self._store.add_snapshot(job.id, self._snapshot_info(snapshot))
-            kept = len(plan.parts) - len(lost)
-            if kept and not self._source.exact_after_resume:
-                self._warn(
-                    f"resumed: {len(lost)} of {len(plan.parts)} parts were read from a later snapshot"
-                    f" ({snapshot.taken_at}); packmule show {job.id} tells which"
-                )
             for part in lost:
                 self._store.update_part(job.id, snapshot.refresh(part))
         except BaseException:
@@ -138,11 +148,30 @@ class PartsRun:
             raise
         return snapshot, self._store.load_plan(job.id) or plan
 
-    def _would_mix(self, plan: Plan) -> bool:
-        """Whether going on would mix two snapshots."""
-        if self._source.exact_after_resume:
+    def _is_void(self, lost: list[Part]) -> bool:
+        """Whether a stored plan is better made anew: nothing of it is kept, or snapshots must not be mixed.
+
+        Only where a new snapshot sees other data: ids planned on the old one would miss what is new.
+        """
+        if not lost or self._source.exact_after_resume:
             return False
-        return 0 < len(self._lost(plan)) < len(plan.parts)
+        gone = {(part.relation, part.number) for part in lost}
+        kept = any(key not in gone for key in self.finished(self._store, self._job.id))
+        return self._job.request.strict or not kept
+
+    def _tell_mixture(self) -> None:
+        """Warn when the parts come from more than one snapshot, once they are all there."""
+        job = self._store.get(self._job.id)
+        used = {number for relation in job.relations for number in relation.snapshots}
+        if len(used) < 2 or self._source.exact_after_resume:
+            return
+        first = min(used)
+        later = [found.name for found in job.relations if max(found.snapshots, default=first) > first]
+        shown = ", ".join(later[:8]) + (f" and {len(later) - 8} more" if len(later) > 8 else "")
+        self._warn(
+            f"the export was interrupted and mixes {len(used)} snapshots: {shown} came, at least in part,"
+            f" from a later one than the rest; packmule show {job.id} tells which relation came from which"
+        )
 
     def _lost(self, plan: Plan) -> list[Part]:
         """Parts that have to be read, for the first time or again."""
@@ -202,6 +231,11 @@ class PartsRun:
         )
         for warning in segment.warnings:
             self._warn(warning)
+
+    def _failed(self, exc: RelationFailed) -> None:
+        if exc.part is not None:
+            with suppress(JobConflict):
+                self._store.fail_part(self._job.id, exc.relation, exc.part, exc.message)
 
     def _warn(self, message: str) -> None:
         self._store.add_warning(self._job.id, message)

@@ -13,6 +13,7 @@ from typing import Any
 from export_core.assembly import Segments
 from export_core.errors import UsageError
 from export_core.job import Job
+from export_core.segment import Segment
 from export_core.source import Plan
 from export_core.store import JobStore
 
@@ -68,12 +69,16 @@ def moment_of(mtime: int) -> datetime:
 def fingerprint_of(plan: Plan, segments: Segments) -> str:
     """A digest of everything that an archive will hold, without the times of its members.
 
-    Files that go straight into the archive count by what the plan says of them: place, size and mark.
+    Deferred files count by what the plan says of them: place, size and mark. Raises KeyError when another
+    part has no segment.
     """
     digest = hashlib.sha256()
     for part in plan.parts:
-        segment = segments.get((part.relation, part.number))
-        content = part.payload if segment is None else {"sha256": segment.sha256, "size": segment.raw_size}
+        content = part.payload if part.deferred else _content(segments[part.relation, part.number])
         identity = [part.relation, part.number, part.member, content]
         digest.update(json.dumps(identity, sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _content(segment: Segment) -> dict[str, Any]:
+    return {"content": segment.content or segment.sha256, "size": segment.raw_size}

@@ -58,6 +58,9 @@ class Segment:
     sha256: str
     lines: int = 0
     warnings: tuple[str, ...] = ()
+    content: str = ""
+    """Digest over names and bytes of the whole files in it, which tar headers with their time are not part
+    of; empty for a part that has no files of its own."""
 
     @property
     def key(self) -> tuple[str, int]:
@@ -143,6 +146,7 @@ class SegmentWriter:
         self.check_stop = check_stop
         self._cutter = compression.PieceCutter()
         self._digest = hashlib.sha256()
+        self._content: hashlib._Hash | None = None
         self._crc = self._raw_size = self._size = self._lines = self._chunks = 0
         self._warnings: list[str] = []
         self._fd: int | None = None
@@ -162,6 +166,9 @@ class SegmentWriter:
         self.write(tarball.file_header(name, len(data), self._mtime))
         self.write(data)
         self.write(tarball.padding(len(data)))
+        self._content = self._content or hashlib.sha256()
+        self._content.update(tarball.file_header(name, len(data), 0))
+        self._content.update(data)
 
     def lines(self, count: int) -> None:
         """Count records."""
@@ -199,6 +206,7 @@ class SegmentWriter:
             sha256=self._digest.hexdigest(),
             lines=self._lines,
             warnings=tuple(self._warnings),
+            content=self._content.hexdigest() if self._content else "",
         )
 
     def abort(self) -> None:

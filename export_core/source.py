@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,21 @@ class Reader(Protocol):
     def close(self) -> None:
         """Give back connections. May be called more than once."""
         ...
+
+
+@runtime_checkable
+class Cancellable(Protocol):
+    """A reader or snapshot that can be told, from another thread, to break off what it waits for."""
+
+    def cancel(self) -> None:
+        """Have the running statement, if any, end with SourceInterrupted. Never raises."""
+        ...
+
+
+def cancel(waiting: object) -> None:
+    """Break off what a reader or snapshot waits for, if it can be told to."""
+    if isinstance(waiting, Cancellable):
+        waiting.cancel()
 
 
 class Snapshot(Protocol):

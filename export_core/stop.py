@@ -1,8 +1,14 @@
-"""The one flag that stops a job: set by a signal, by ``packmule cancel``, or by a restart from elsewhere."""
+"""The flag that stops a job: set by a signal, by ``packmule cancel``, or by a restart from elsewhere.
+
+A signal means all jobs of a process, the other two mean one job: so each job has a flag of its own whose
+parent is the process's.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 from export_core.errors import Cancelled, Interrupted, PackmuleError
@@ -26,15 +32,16 @@ class Stop:
     have interrupted the very thread that holds it. ``cli/signals.py`` calls it from a thread of its own.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, parent: Stop | None = None) -> None:
         self._event = threading.Event()
         self._lock = threading.Lock()
         self._reason: StopReason | None = None
+        self._parent = parent
 
     @property
     def reason(self) -> StopReason | None:
-        """Why to stop; None while the job may go on."""
-        return self._reason
+        """Why to stop; None while the job may go on. What a parent is asked counts for its children too."""
+        return self._reason or (self._parent.reason if self._parent else None)
 
     def request(self, reason: StopReason | str) -> None:
         """Ask the job to stop. The first reason stays, except that a cancellation beats an interruption."""
@@ -46,11 +53,11 @@ class Stop:
 
     def check(self) -> None:
         """Raise Interrupted or Cancelled when the job must stop."""
-        if self._reason is not None:
-            raise error_for(self._reason)
+        if (reason := self.reason) is not None:
+            raise error_for(reason)
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait until somebody asks to stop, at most ``seconds``; say whether somebody did."""
+        """Wait until somebody asks this very flag, at most ``seconds``; say whether somebody did."""
         return self._event.wait(seconds)
 
 
@@ -63,3 +70,29 @@ def error_for(reason: StopReason) -> PackmuleError:
             return Interrupted("another process restarted this job, so that this one let go of it")
         case StopReason.INTERRUPT:
             return Interrupted("the export was interrupted")
+
+
+_LOOK_EVERY = 0.2
+
+
+@contextmanager
+def interrupting(stop: Stop, interrupt: Callable[[], None]) -> Iterator[None]:
+    """Call ``interrupt`` every now and then, from another thread, once the job must stop.
+
+    For what waits where it cannot ask ``check``: a statement that a database works on, or that waits for a
+    lock. Again and again, because the next such wait may just be beginning.
+    """
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(_LOOK_EVERY):
+            if stop.reason is not None:
+                interrupt()
+
+    thread = threading.Thread(target=watch, name="interrupting", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()

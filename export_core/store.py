@@ -264,6 +264,15 @@ class JobStore:
 
         self._write(forget)
 
+    def forget_plan(self, job_id: int) -> None:
+        """Forget what earlier runs of a started job planned and read, but not how often it failed."""
+
+        def forget(db: sqlite3.Connection) -> None:
+            self._expect_started(db, job_id, {"phase": None})
+            store_parts.forget(db, job_id, keep_delivery=True)
+
+        self._write(forget)
+
     def schedule_retry(self, job_id: int, at: datetime) -> None:
         """Have ``packmule work`` try a failed job again, not before ``at``."""
         self._write(lambda db: store_jobs.change(db, job_id, (JobStatus.FAILED,), {"retry_at": to_text(at)}))

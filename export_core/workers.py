@@ -15,7 +15,7 @@ import stamina
 from export_core.deferred import materialise
 from export_core.errors import ExportFailed, PackmuleError, RelationFailed, SourceInterrupted
 from export_core.segment import Segment, SegmentWriter
-from export_core.source import Part, Reader
+from export_core.source import Part, Reader, cancel
 from export_core.workspace import Workspace
 
 _ATTEMPTS = 3
@@ -98,6 +98,11 @@ class PartWorkers:
             self._failed.set()
             _settle(futures)
             self._close()
+
+    def interrupt(self) -> None:
+        """Break off what the readers wait for, where they can; from any thread."""
+        for reader in tuple(self._readers):
+            cancel(reader)
 
     def _collect(self, futures: Sequence[Future[Finished]]) -> Iterator[Finished]:
         errors: list[BaseException] = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cli.commands.export_options import ExportOptions
 from cli.lazy import Context, command_of
 from cli.requests import check_receivers, check_relations, job_request, same_export
-from cli.running import closing_words, foreground, place_of
+from cli.running import closing_words, exit_code_of, foreground, place_of
 from cli.wiring import Wiring, wiring
 from export_core.errors import JobConflict, PackmuleError, UsageError
 from export_core.job import Job, JobRequest, JobStatus
@@ -51,7 +51,8 @@ def run(ctx: Context, options: ExportOptions) -> int | None:
     if options.queue:
         _tell_queued(wires, job, options)
     else:
-        run_and_tell(wires, job.id, restart=restart, json=options.json, quiet=options.quiet)
+        job = run_and_tell(wires, job.id, restart=restart, json=options.json, quiet=options.quiet)
+        return exit_code_of([job])
     return None
 
 

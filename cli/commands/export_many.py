@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cli.commands.export_options import ExportOptions
 from cli.quantities import human_bytes
 from cli.requests import check_receivers, check_relations, chosen_source, job_request
-from cli.running import Foreground, foreground, place_of
+from cli.running import Foreground, exit_code_of, foreground, place_of
 from export_core.errors import ExportFailed, Interrupted, NotFound, PackmuleError, UsageError
 from export_core.job import Job, JobStatus
 
@@ -28,7 +28,7 @@ def export_many(wires: Wiring, options: ExportOptions) -> int | None:
             ids, parallel = [job.id for job in jobs], options.parallel_projects
             jobs = run_all(wires, ids, parallel=parallel, quiet=options.quiet or options.json)
     tell_all(wires, jobs, json=options.json, quiet=options.quiet)
-    return None
+    return exit_code_of(jobs)
 
 
 def run_all(

@@ -7,10 +7,11 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from cli.cleaning import remove_leftovers
 from cli.commands.export import print_job, run_and_tell
 from cli.commands.export_many import run_all, tell_all
 from cli.lazy import Context, command_of
-from cli.running import place_of
+from cli.running import exit_code_of, place_of
 from cli.wiring import Wiring, wiring
 from export_core.errors import NotFound, UsageError
 from export_core.job import Job, JobStatus
@@ -34,7 +35,7 @@ class ResumeOptions:
     quiet: Annotated[bool, Option("--quiet", help="Only warnings and errors on stderr.")] = False
 
 
-def run(ctx: Context, options: ResumeOptions) -> None:
+def run(ctx: Context, options: ResumeOptions) -> int | None:
     """Continue an interrupted or failed job.
 
     Finished parts are kept after a look at their segments; all else is read from a new snapshot, and the
@@ -42,13 +43,13 @@ def run(ctx: Context, options: ResumeOptions) -> None:
     """
     wires = wiring(ctx)
     if options.all_jobs:
-        _resume_all(wires, options)
-        return
+        return _resume_all(wires, options)
     job = _chosen(wires, options.job)
     if job.status is JobStatus.FINISHED:
         _tell_finished(wires, job, options)
-    else:
-        run_and_tell(wires, job.id, restart=options.restart, json=options.json, quiet=options.quiet)
+        return None
+    job = run_and_tell(wires, job.id, restart=options.restart, json=options.json, quiet=options.quiet)
+    return exit_code_of([job])
 
 
 resume = command_of(ResumeOptions, run)
@@ -67,13 +68,14 @@ def _chosen(wires: Wiring, job_id: int | None) -> Job:
 
 def _tell_finished(wires: Wiring, job: Job, options: ResumeOptions) -> None:
     wires.message(f"job {job.id} is finished already; nothing is left to do")
+    remove_leftovers(wires, job.id)  # of a process that was killed at the very end
     if options.json:
         print_job(wires, job)
     else:
         wires.out(place_of(job))
 
 
-def _resume_all(wires: Wiring, options: ResumeOptions) -> None:
+def _resume_all(wires: Wiring, options: ResumeOptions) -> int:
     if options.job is not None:
         raise UsageError("a job and --all exclude each other")
     jobs = [job for job in reversed(wires.store.list()) if job.status in UNFINISHED]
@@ -85,3 +87,4 @@ def _resume_all(wires: Wiring, options: ResumeOptions) -> None:
         jobs = run_all(wires, ids, parallel=options.parallel, quiet=quiet, restart=options.restart)
     if jobs or options.json:
         tell_all(wires, jobs, json=options.json, quiet=options.quiet)
+    return exit_code_of(jobs)

@@ -13,6 +13,7 @@ from export_core.errors import RelationFailed
 from export_core.gitlab.tree import RELATIONS, ROOT, Node
 from export_core.source import ArchiveFile, Part, Sink
 from export_core.sources.gitlab_db import stored_files
+from export_core.sources.gitlab_db.cancelling import cancel_all
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
 from export_core.sources.gitlab_db.connections import connect, database_errors, join
 from export_core.sources.gitlab_db.diffs import DiffFiles
@@ -69,6 +70,10 @@ class GitlabReader:
     def files(self, part: Part) -> Iterator[ArchiveFile]:
         """The files of a deferred part."""
         return stored_files.open_entries(self.settings, part)
+
+    def cancel(self) -> None:
+        """Break off the running statement; from another thread."""
+        cancel_all(self._connections.values())
 
     def close(self) -> None:
         """Give back connections and files."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from export_core.errors import SourceUnavailable
 from export_core.gitlab.tree import RELATIONS, ROOT
 from export_core.source import Part, Plan, Selection
+from export_core.sources.gitlab_db.cancelling import cancel_all
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
 from export_core.sources.gitlab_db.connections import connect, database_errors, freeze
 from export_core.sources.gitlab_db.planning import Planner
@@ -103,6 +104,10 @@ class GitlabSnapshot:
     def missing(self) -> list[str]:
         """Paths of relations and attributes that this database does not have."""
         return self._lacking
+
+    def cancel(self) -> None:
+        """Break off the running statement; from another thread."""
+        cancel_all(self._connections.values())
 
     def close(self) -> None:
         """Let the snapshot go."""

@@ -9,6 +9,7 @@ from functools import partial
 from io import BytesIO
 
 from export_core.errors import RelationFailed
+from export_core.job import MISSING
 from export_core.source import ArchiveFile, Part, Sink
 from export_core.sources.growi.frozen import FrozenPage, unpack_attachments, unpack_links, unpack_pages
 from export_core.sources.growi.links import LinkRewriter
@@ -92,7 +93,7 @@ def _report_missing(part: Part, page: FrozenPage, sink: Sink) -> None:
             hint="it was deleted or hidden since the export began; --restart lists the pages anew,"
             " --allow-missing writes a note in its place",
         )
-    sink.warn(f"{page.path}: revision {page.revision} could not be read; a note is in its place")
+    sink.warn(f"{MISSING}{page.path}: revision {page.revision} could not be read; a note is in its place")
 
 
 def _archive_file(record: Attachment, stored: StoredFile | None) -> ArchiveFile:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from export_core.errors import ExportFailed, NotFound
+from export_core.job import MISSING
 from export_core.source import Part, Plan, Selection
 from export_core.sources.growi.frozen import (
     FrozenPage,
@@ -83,7 +84,7 @@ class GrowiSnapshot:
             parts += _pages(self._slices, self._options, attachments=attachments)
         if attachments:
             parts += _files(self._slices, self._options)
-        warnings = *self._details["_warnings"], *(f"attachment {name} has no file" for name in absent)
+        warnings = *self._details["_warnings"], *(f"{MISSING}attachment {name} has no file" for name in absent)
         return Plan(tuple(parts), warnings=warnings, relations=tuple(relations))
 
     def refresh(self, part: Part) -> Part:
