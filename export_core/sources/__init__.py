@@ -40,7 +40,9 @@ _GROWI = "url database token token_env wiki_url uploads attachments rewrite_link
 SOURCES: Mapping[str, SourceKind] = {
     "embedded": SourceKind("export_core.sources.embedded", frozenset(), extra="embedded"),
     "gitlab-db": SourceKind("export_core.sources.gitlab_db", frozenset(_GITLAB_DB.split())),
-    "omnibus": SourceKind("export_core.sources.gitlab_db.omnibus", frozenset({"root", "config"})),
+    "omnibus": SourceKind(
+        "export_core.sources.gitlab_db.omnibus", frozenset({"root", *_GITLAB_DB.split()} - {"url"})
+    ),
     "growi": SourceKind("export_core.sources.growi", frozenset(_GROWI.split()), extra="growi"),
 }
 

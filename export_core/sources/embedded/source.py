@@ -34,6 +34,10 @@ class EmbeddedSource:
 
         return RELATION_NAMES
 
+    def projects(self, group: str | None) -> Iterable[str]:
+        """Full paths of a group's projects, or of all; the largest first. Raises NotFound."""
+        return self._gitlab().projects(group)
+
     def open(self, project: str, options: Mapping[str, Any]) -> GitlabSnapshot:
         """Freeze a view of a project. Raises NotFound, SourceUnavailable."""
         return self._gitlab().open(project, options)

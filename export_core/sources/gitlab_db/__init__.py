@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from export_core.workspace import Home
 
 
-def build(name: str, settings: Mapping[str, Any], home: Home) -> Source:  # noqa: ARG001 - nothing is kept there
+def build(name: str, settings: Mapping[str, Any], home: Home) -> Source:
     """The source that these settings describe. Raises UsageError."""
     from export_core.sources.gitlab_db.configured import gitlab_settings
     from export_core.sources.gitlab_db.source import GitlabSource
 
-    return GitlabSource(name, gitlab_settings(name, settings))
+    return GitlabSource(name, gitlab_settings(name, settings), str(home.root))

@@ -11,6 +11,7 @@ from export_core.errors import SourceUnavailable
 from export_core.gitlab import layout
 from export_core.machine import FAST_BUNDLE_GIT
 from export_core.source import Part
+from export_core.sources.gitlab_db.projects import readable
 from export_core.sources.gitlab_db.repositories import repository_paths
 from export_core.sources.gitlab_db.snippets import snippet_repositories
 
@@ -94,10 +95,7 @@ def _should_exist(planner: Planner, relation: str) -> bool:
         return True
     table, sign = _SIGNS_OF_LIFE[relation]
     connection = planner.connection("main")
-    readable = connection.execute(
-        "SELECT coalesce(has_table_privilege(to_regclass(%s)::oid, 'SELECT'), false)", (table,)
-    ).fetchall()
-    if not readable[0][0]:
+    if not readable(connection, table):
         return False
     query = f"SELECT EXISTS (SELECT FROM {table} WHERE project_id = %s AND ({sign}))"
     return bool(connection.execute(query, (planner.project.id,)).fetchall()[0][0])

@@ -1,17 +1,19 @@
-"""What ``packmule doctor`` looks at in a GitLab: databases, schema, storages, object storage."""
+"""What ``packmule doctor`` looks at in a GitLab: its databases; ``checks_files`` looks at its files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from export_core.errors import PackmuleError
 from export_core.gitlab.tree import RELATIONS, ROOT
 from export_core.source import Check
-from export_core.sources.gitlab_db.catalog import read_catalog
+from export_core.sources.gitlab_db import checks_files
+from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
 from export_core.sources.gitlab_db.connections import connect, freeze
-from export_core.sources.gitlab_db.object_storage import Objects
+from export_core.sources.gitlab_db.conninfo import scrubbed
+from export_core.sources.gitlab_db.project import resolved_rules
 from export_core.sources.gitlab_db.renderings import Renderer
 from export_core.sources.gitlab_db.rules import exceptions
 from export_core.sources.gitlab_db.settings import GitlabSettings
@@ -23,61 +25,171 @@ if TYPE_CHECKING:
     import psycopg
 
 _SHOWN = 6
+_OLDEST_SERVER = 120000
+_CLOCK_SKEW = 30.0
+"""Seconds by which the clocks of machine and database may differ."""
+_TIMEOUTS = (
+    "statement_timeout",
+    "idle_in_transaction_session_timeout",
+    "transaction_timeout",
+    "lock_timeout",
+)
+_GITLAB = ("projects", "routes", "namespaces")
+
+Connection = "psycopg.Connection[Any]"
 
 
-def checks(settings: GitlabSettings) -> Iterator[Check]:
+def checks(settings: GitlabSettings, work_directory: str | None = None) -> Iterator[Check]:
     """Look at everything that an export needs; one line each."""
     for name in settings.databases.separate():
-        yield from _database(settings, name)
-    yield from _directories(settings)
-    if settings.object_storage:
-        for kind in settings.object_storage.buckets:
-            yield _bucket(Objects(settings.object_storage), kind)
+        yield from _database(settings, name, work_directory)
+    yield from checks_files.places(settings)
 
 
-def _database(settings: GitlabSettings, name: str) -> Iterator[Check]:
+def _database(settings: GitlabSettings, name: str, work_directory: str | None) -> Iterator[Check]:
     title = f"database {name}"
+    dsn = settings.databases.dsn(name)
     try:
-        connection = connect(settings.databases.dsn(name))
+        connection = connect(dsn)
     except PackmuleError as exc:
-        yield Check(title, "failed", exc.message)
+        yield Check(title, "failed", f"{exc.message}; {exc.hint}" if exc.hint else exc.message)
         return
     with connection:
-        yield _server(title, connection)
-        yield _snapshot(title, connection)
-        yield from _schema(settings, name, connection)
+        try:
+            yield from _server(title, connection)
+            catalog = read_catalog(connection, TABLES)
+            yield from _contents(settings, name, connection, catalog)
+            if name == "main" and not _lacking(catalog, connection):
+                yield from checks_files.found_in_database(settings, connection, catalog, work_directory)
+        except _errors() as exc:
+            yield Check(title, "failed", scrubbed(str(exc).splitlines()[0], dsn))
 
 
-def _server(title: str, connection: psycopg.Connection[Any]) -> Check:
-    query = "SELECT current_setting('server_version'), pg_is_in_recovery(), current_user::text"
-    version, replica, role = connection.execute(query).fetchall()[0]
+def _errors() -> type[Exception]:
+    import psycopg
+
+    return psycopg.Error
+
+
+def _server(title: str, connection: psycopg.Connection[Any]) -> Iterator[Check]:
+    query = (
+        "SELECT current_setting('server_version'), current_setting('server_version_num')::int,"
+        " pg_is_in_recovery(), current_user::text"
+    )
+    version, number, replica, role = connection.execute(query).fetchall()[0]
     said = f"PostgreSQL {text(version)} as {text(role)}"
-    if replica:
-        return Check(title, "ok", f"{said}, a replica")
-    return Check(title, "ok", f"{said}, a primary; a read replica would keep the load off it")
+    if number < _OLDEST_SERVER:
+        yield Check(title, "warning", f"{said}; packmule was never tried on so old a server")
+    elif replica:
+        yield Check(title, "ok", f"{said}, a replica")
+        yield _feedback(title, connection)
+    else:
+        yield Check(title, "ok", f"{said}, a primary; a read replica would keep the load off it")
+    yield _clock(title, connection)
+    yield _timeouts(title, connection)
+    yield _snapshot(title, connection)
+
+
+def _feedback(title: str, connection: psycopg.Connection[Any]) -> Check:
+    """Whether a long snapshot survives on a replica."""
+    query = "SELECT current_setting('hot_standby_feedback'), current_setting('max_standby_streaming_delay')"
+    feedback, delay = (text(value) for value in connection.execute(query).fetchall()[0])
+    if feedback == "on" or delay == "-1":
+        return Check(f"{title}: replication", "ok", "recovery does not cancel long queries")
+    return Check(
+        f"{title}: replication",
+        "warning",
+        f"recovery cancels queries that are in its way for {delay}: set hot_standby_feedback = on on the"
+        " replica (or a longer max_standby_streaming_delay)",
+    )
+
+
+def _clock(title: str, connection: psycopg.Connection[Any]) -> Check:
+    before = datetime.now(UTC)
+    (there,) = connection.execute("SELECT extract(epoch FROM clock_timestamp())::float8").fetchall()[0]
+    after = datetime.now(UTC)
+    ahead = max(there - after.timestamp(), 0.0) or min(there - before.timestamp(), 0.0)
+    if abs(ahead) > _CLOCK_SKEW:
+        way = "ahead of" if ahead > 0 else "behind"
+        return Check(f"{title}: clock", "warning", f"{abs(ahead):.0f} s {way} this machine's")
+    return Check(f"{title}: clock", "ok", "as this machine's")
+
+
+def _timeouts(title: str, connection: psycopg.Connection[Any]) -> Check:
+    """Whether the session's own settings beat those of server, database and role."""
+    rows = connection.execute(
+        "SELECT name, setting FROM pg_settings WHERE name = ANY(%s) AND setting <> '0' ORDER BY name",
+        (list(_TIMEOUTS),),
+    ).fetchall()
+    if rows:
+        left = ", ".join(f"{text(name)} = {text(value)} ms" for name, value in rows)
+        return Check(f"{title}: timeouts", "warning", f"{left} may end a long export")
+    return Check(f"{title}: timeouts", "ok", "switched off for packmule's sessions")
 
 
 def _snapshot(title: str, connection: psycopg.Connection[Any]) -> Check:
+    import psycopg
+
     try:
         freeze(connection)
-    except Exception as exc:  # noqa: BLE001 - whatever the server says is the result
+    except psycopg.Error as exc:
         return Check(f"{title}: snapshot", "failed", str(exc).splitlines()[0])
+    finally:
+        connection.execute("ROLLBACK")
     return Check(f"{title}: snapshot", "ok", "a frozen view can be taken and shared between workers")
 
 
-def _schema(settings: GitlabSettings, name: str, connection: psycopg.Connection[Any]) -> Iterator[Check]:
-    catalog = read_catalog(connection, TABLES)
-    refused = [
-        table
-        for table in catalog.tables
-        if not connection.execute("SELECT has_table_privilege(%s, 'SELECT')", (table,)).fetchall()[0][0]
-    ]
+def _contents(
+    settings: GitlabSettings, name: str, connection: psycopg.Connection[Any], catalog: Catalog
+) -> Iterator[Check]:
+    lacking = [table for table in _GITLAB if not catalog.has(table)] if name == "main" else []
+    if lacking:
+        yield Check(
+            f"database {name}: schema",
+            "failed",
+            f"this is no database of a GitLab, or the role may not use its schema: no table {_some(lacking)}",
+        )
+        return
+    yield _privileges(name, connection, catalog)
+    yield _schema(settings, name, connection, catalog)
+
+
+def _privileges(name: str, connection: psycopg.Connection[Any], catalog: Catalog) -> Check:
+    refused = _refused(catalog, connection)
     if refused:
-        yield Check(f"database {name}: privileges", "failed", f"no SELECT on {_some(refused)}")
-    else:
-        yield Check(f"database {name}: privileges", "ok", f"SELECT on all {len(catalog.tables)} tables")
+        return Check(
+            f"database {name}: privileges",
+            "failed",
+            f"no SELECT on {_some(refused)}; GRANT SELECT ON {', '.join(refused)} TO {_role(connection)}",
+        )
+    return Check(f"database {name}: privileges", "ok", f"SELECT on all {len(catalog.tables)} tables")
+
+
+def _lacking(catalog: Catalog, connection: psycopg.Connection[Any]) -> list[str]:
+    return [table for table in _GITLAB if not catalog.has(table)] or _refused(catalog, connection)
+
+
+def _refused(catalog: Catalog, connection: psycopg.Connection[Any]) -> list[str]:
+    rows = connection.execute(
+        "SELECT name FROM unnest(%s::text[]) name WHERE NOT has_table_privilege(name, 'SELECT') ORDER BY 1",
+        (sorted(catalog.tables),),
+    )
+    return [text(table) or "" for (table,) in rows.fetchall()]
+
+
+def _role(connection: psycopg.Connection[Any]) -> str:
+    return text(connection.execute("SELECT quote_ident(current_user::text)").fetchall()[0][0]) or ""
+
+
+def _schema(
+    settings: GitlabSettings, name: str, connection: psycopg.Connection[Any], catalog: Catalog
+) -> Check:
     beside = settings.databases.beside(name)
-    renderer = Renderer(catalog, settings.rules, exceptions(stored=settings.rules.stored))
+    stored = settings.rules.stored
+    rules = settings.rules if name != "main" or _refused(catalog, connection) else None
+    renderer = Renderer(
+        catalog, rules or resolved_rules(connection, settings.rules), exceptions(stored=stored)
+    )
     missing: list[str] = []
     for node in (ROOT, *RELATIONS):
         if node.database in beside:
@@ -85,36 +197,8 @@ def _schema(settings: GitlabSettings, name: str, connection: psycopg.Connection[
             query = relation_query(renderer, node, pruned=False, databases=beside) if there else None
             missing += [node.name] if query is None else query.missing
     if missing:
-        yield Check(f"database {name}: schema", "warning", f"{len(missing)} missing: {_some(missing)}")
-    else:
-        yield Check(f"database {name}: schema", "ok", "every relation and attribute of GitLab 18.9 is there")
-
-
-def _directories(settings: GitlabSettings) -> Iterator[Check]:
-    storage = settings.storage
-    if not storage.repositories:
-        yield Check("repositories", "warning", "no storage configured; --skip the repository relations")
-    places: dict[str, str | None] = {
-        f"repository storage {name}": path for name, path in storage.repositories.items()
-    }
-    places["uploads"] = storage.uploads
-    places["LFS objects"] = storage.lfs_objects
-    places["external diffs"] = storage.external_diffs
-    for title, place in places.items():
-        if place is None:
-            yield Check(title, "warning", "not configured")
-        elif Path(place).is_dir():
-            yield Check(title, "ok", place)
-        else:
-            yield Check(title, "failed", f"{place} is no directory")
-
-
-def _bucket(objects: Objects, kind: str) -> Check:
-    try:
-        objects.check(kind)
-    except PackmuleError as exc:
-        return Check(f"bucket of {kind}", "failed", exc.message)
-    return Check(f"bucket of {kind}", "ok", "reachable")
+        return Check(f"database {name}: schema", "warning", f"{len(missing)} missing: {_some(missing)}")
+    return Check(f"database {name}: schema", "ok", "every relation and attribute of GitLab 18.9 is there")
 
 
 def _some(names: list[str]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from export_core.errors import UsageError
+from export_core.sources.gitlab_db.conninfo import check, with_password
 from export_core.sources.gitlab_db.renderings import Rules
 from export_core.sources.gitlab_db.settings import Databases, GitlabSettings, ObjectStorage, Storage
 
@@ -39,8 +40,14 @@ def _databases(settings: Mapping[str, Any]) -> Databases:
         raise UsageError(
             "it needs `database`", hint='for example database = "postgresql:///gitlabhq_production"'
         )
+    if _text(settings, "database") and _text(settings, "url"):
+        raise UsageError("`database` and a URL exclude each other", hint="leave one of them out")
+    check(main, "database")
     password = _password(settings)
     others = {key: _text(settings, f"{key}_database") for key in ("ci", "sec")}
+    for key, dsn in others.items():
+        if dsn is not None:
+            check(dsn, f"{key}_database")
     return Databases(
         with_password(main, password),
         **{key: None if dsn is None else with_password(dsn, password) for key, dsn in others.items()},
@@ -70,32 +77,43 @@ def _password(settings: Mapping[str, Any]) -> str | None:
     return found
 
 
-def with_password(dsn: str, password: str | None) -> str:
-    """A connection string with a password, unless it has one."""
-    if password is None:
-        return dsn
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
-    parts = conninfo_to_dict(dsn)
-    return dsn if parts.get("password") else make_conninfo(dsn, password=password)
-
-
 def _storage(settings: Mapping[str, Any]) -> Storage:
-    shared = _text(settings, "shared")
-    repositories = settings.get("repositories") or {}
-    if isinstance(repositories, str):
-        repositories = {"default": repositories}
-    if not isinstance(repositories, Mapping) or not all(isinstance(v, str) for v in repositories.values()):
+    shared = _directory(settings, "shared")
+    uploads = _directory(settings, "uploads")
+    if uploads is not None and Path(uploads).name == "public":
+        uploads = str(Path(uploads) / "uploads")  # GitLab's own setting names the directory above
+    return Storage(
+        repositories=_repositories(settings.get("repositories") or {}),
+        uploads=uploads,
+        lfs_objects=_directory(settings, "lfs_objects") or (shared and str(Path(shared) / "lfs-objects")),
+        external_diffs=_directory(settings, "external_diffs")
+        or (shared and str(Path(shared) / "external-diffs")),
+    )
+
+
+def _repositories(value: Any) -> dict[str, str]:
+    """Storage name to directory; one path alone is the storage ``default``."""
+    table = {"default": value} if isinstance(value, str) else value
+    if not isinstance(table, Mapping) or not all(isinstance(path, str) and path for path in table.values()):
         raise UsageError(
             "repositories must be a path, or a table of storage names and paths",
-            hint='repositories = { default = "/var/opt/gitlab/git-data/repositories" }',
+            hint='repositories = { default = "/var/opt/gitlab/git-data/repositories" }, or'
+            " --source-option repositories.default=/var/opt/gitlab/git-data/repositories",
         )
-    return Storage(
-        repositories=dict(repositories),
-        uploads=_text(settings, "uploads"),
-        lfs_objects=_text(settings, "lfs_objects") or (shared and str(Path(shared) / "lfs-objects")),
-        external_diffs=_text(settings, "external_diffs") or (shared and str(Path(shared) / "external-diffs")),
-    )
+    return {name: _absolute(path, f"repositories.{name}") for name, path in table.items()}
+
+
+def _directory(settings: Mapping[str, Any], key: str) -> str | None:
+    path = _text(settings, key)
+    return None if path is None else _absolute(path, key)
+
+
+def _absolute(path: str, key: str) -> str:
+    """A job may be resumed from another directory."""
+    expanded = Path(path).expanduser()
+    if not expanded.is_absolute():
+        raise UsageError(f"{key} must be an absolute path, not {path!r}")
+    return str(expanded)
 
 
 def _object_storage(value: Any) -> ObjectStorage | None:
@@ -104,13 +122,25 @@ def _object_storage(value: Any) -> ObjectStorage | None:
     if not isinstance(value, Mapping):
         raise UsageError("object_storage must be a table", hint=f"keys: {', '.join(_STORAGE_KEYS)}, buckets")
     buckets = value.get("buckets") or {}
+    if not isinstance(buckets, Mapping):
+        raise UsageError("object_storage.buckets must be a table", hint=f"of {', '.join(BUCKETS)}")
     unknown = [*(set(value) - {*_STORAGE_KEYS, "buckets"}), *(set(buckets) - set(BUCKETS))]
     if unknown:
         raise UsageError(
             f"object_storage has no setting {unknown[0]!r}",
             hint=f"keys: {', '.join(_STORAGE_KEYS)}, buckets ({', '.join(BUCKETS)})",
         )
-    return ObjectStorage(dict(buckets), **{key: value[key] for key in _STORAGE_KEYS if key in value})
+    places = {kind: _text(buckets, kind) for kind in buckets}
+    texts = {key: _text(value, key) for key in _STORAGE_KEYS if key in value}
+    if bool(texts.get("access_key_id")) != bool(texts.get("secret_access_key")):
+        raise UsageError(
+            "object_storage needs access_key_id and secret_access_key together, or neither",
+            hint="without them the AWS tools' environment, files and roles are used; profile names one",
+        )
+    endpoint = texts.get("endpoint")
+    if endpoint is not None and not endpoint.startswith(("http://", "https://")):
+        raise UsageError("object_storage.endpoint must begin with https:// or http://")
+    return ObjectStorage({kind: place for kind, place in places.items() if place}, **texts)
 
 
 def _rules(settings: Mapping[str, Any]) -> Rules:

@@ -7,6 +7,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from export_core.errors import SourceInterrupted, SourceUnavailable
+from export_core.sources.gitlab_db.conninfo import scrubbed
 
 if TYPE_CHECKING:
     import psycopg
@@ -33,6 +34,8 @@ _SESSION = (
     "extra_float_digits=1",
     "application_name=packmule",
 )
+_WITH_TRANSACTION_TIMEOUT = 170000
+"""Servers from this version on know the setting; older ones refuse a connection that names it."""
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -45,14 +48,26 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
     try:
         connection = psycopg.connect(dsn, autocommit=True, options=options, connect_timeout=15)
     except psycopg.Error as exc:
-        raise SourceUnavailable(
-            f"the database cannot be reached: {reason(exc)}",
-            hint="check host, port, user and password of the source; packmule doctor looks at each",
-        ) from exc
+        said = scrubbed(reason(exc), dsn)
+        raise SourceUnavailable(f"the database cannot be reached: {said}", hint=_advice(said)) from exc
+    if connection.info.server_version >= _WITH_TRANSACTION_TIMEOUT:
+        connection.execute("SET transaction_timeout = 0")
     # JSON lines stay the bytes that the server sent: no decoding and encoding again.
     for name in _TEXT_TYPES:
         connection.adapters.register_loader(name, ByteaBinaryLoader)
     return connection
+
+
+def _advice(said: str) -> str:
+    if "Peer authentication" in said:
+        return (
+            "the database trusts the system user of that name: run packmule as git (sudo -u git), not as root"
+        )
+    if "no password supplied" in said or "password authentication" in said:
+        return "give the password by PGPASSFILE, PGPASSWORD, password_env or password_keyring"
+    if "unsupported startup parameter" in said:
+        return "connect to PostgreSQL itself, not through PgBouncer"
+    return "check host, port and user of the source; packmule doctor looks at each"
 
 
 def freeze(connection: psycopg.Connection[Any]) -> str:

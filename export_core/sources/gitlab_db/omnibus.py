@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export_core.errors import SourceUnavailable
-from export_core.sources.gitlab_db.configured import gitlab_settings
+from export_core.sources.gitlab_db.configured import BUCKETS, gitlab_settings
 from export_core.sources.gitlab_db.source import GitlabSource
 
 if TYPE_CHECKING:
@@ -22,13 +22,18 @@ if TYPE_CHECKING:
 _RAILS = "var/opt/gitlab/gitlab-rails"
 _SHARED = f"{_RAILS}/shared"
 _GITALY = "var/opt/gitlab/gitaly/config.toml"
+_AS_GIT = "run packmule as the user git (sudo -u git), whom database, settings and repositories trust"
 _CODE = "opt/gitlab/embedded/service/gitlab-rails"
 
 
-def build(name: str, settings: Mapping[str, Any], home: Home) -> Source:  # noqa: ARG001 - nothing is kept there
-    """The GitLab of this machine. Raises SourceUnavailable when it has none, or is not readable."""
+def build(name: str, settings: Mapping[str, Any], home: Home) -> Source:
+    """The GitLab of this machine. Raises SourceUnavailable when it has none, or is not readable.
+
+    Any setting of a ``gitlab-db`` source goes before what was found: ``database`` for a replica, say.
+    """
     root = Path(str(settings.get("root") or "/"))
-    return GitlabSource(name, gitlab_settings(name, found(root)))
+    given = {key: value for key, value in settings.items() if key != "root"}
+    return GitlabSource(name, gitlab_settings(name, {**found(root), **given}), str(home.root))
 
 
 def found(root: Path) -> dict[str, Any]:
@@ -37,13 +42,13 @@ def found(root: Path) -> dict[str, Any]:
     settings: dict[str, Any] = {
         **_databases(_yaml(root / _RAILS / "etc" / "database.yml").get("production") or {}),
         "repositories": _repositories(root),
-        "uploads": str(root / _RAILS / "uploads"),
+        "uploads": _uploads(rails) or str(root / _RAILS / "uploads"),
         "lfs_objects": _path(rails, "lfs") or str(root / _SHARED / "lfs-objects"),
         "external_diffs": _path(rails, "external_diffs") or str(root / _SHARED / "external-diffs"),
         "pages_https": bool((rails.get("pages") or {}).get("external_https")),
     }
-    if buckets := _object_storage(rails.get("object_store") or {}):
-        settings["object_storage"] = buckets
+    if store := _object_storage(rails):
+        settings["object_storage"] = store
     for key, file in (("gitlab_version", "VERSION"), ("gitlab_revision", "REVISION")):
         path = root / _CODE / file
         if path.is_file():
@@ -75,8 +80,15 @@ def _repositories(root: Path) -> dict[str, str]:
         default = root / "var/opt/gitlab/git-data/repositories"
         return {"default": str(default)} if default.is_dir() else {}
     except (OSError, tomllib.TOMLDecodeError) as exc:
-        raise SourceUnavailable(f"{path} cannot be read: {exc}", hint="run packmule as root") from exc
+        raise SourceUnavailable(f"{path} cannot be read: {exc}", hint=_AS_GIT) from exc
     return {str(storage["name"]): str(storage["path"]) for storage in storages}
+
+
+def _uploads(rails: Mapping[str, Any]) -> str | None:
+    """``uploads.storage_path`` is the directory above; Omnibus links its ``uploads`` to the real one."""
+    above = _path(rails, "uploads")
+    place = None if above is None else Path(above) / "uploads"
+    return str(place) if place is not None and place.is_dir() else None
 
 
 def _path(rails: Mapping[str, Any], kind: str) -> str | None:
@@ -84,21 +96,25 @@ def _path(rails: Mapping[str, Any], kind: str) -> str | None:
     return None if value is None else str(value)
 
 
-def _object_storage(store: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The consolidated form, for stores that speak S3."""
+def _object_storage(rails: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The consolidated form, else the older one with a connection per type; stores that speak S3 only."""
+    store = rails.get("object_store") or {}
+    objects = store.get("objects") or {} if store.get("enabled") else {}
+    buckets = {kind: (objects.get(kind) or {}).get("bucket") for kind in BUCKETS}
     connection = store.get("connection") or {}
-    if not store.get("enabled") or str(connection.get("provider", "")).lower() != "aws":
+    for kind in BUCKETS:
+        own = (rails.get(kind) or {}).get("object_store") or {}
+        if not buckets[kind] and own.get("enabled"):
+            buckets[kind] = own.get("remote_directory")
+            connection = connection or own.get("connection") or {}
+    if str(connection.get("provider", "")).lower() != "aws":
         return None
-    kinds = {"uploads": "uploads", "lfs": "lfs", "external_diffs": "external_diffs"}
-    objects = store.get("objects") or {}
     found = {
         "endpoint": connection.get("endpoint"),
         "region": connection.get("region"),
         "access_key_id": connection.get("aws_access_key_id"),
         "secret_access_key": connection.get("aws_secret_access_key"),
-        "buckets": {
-            kind: objects[key]["bucket"] for kind, key in kinds.items() if objects.get(key, {}).get("bucket")
-        },
+        "buckets": {kind: bucket for kind, bucket in buckets.items() if bucket},
     }
     return {key: value for key, value in found.items() if value}
 
@@ -114,5 +130,5 @@ def _yaml(path: Path) -> dict[str, Any]:
             hint='describe the source in config.toml with kind = "gitlab-db"',
         ) from exc
     except (OSError, yaml.YAMLError) as exc:
-        raise SourceUnavailable(f"{path} cannot be read: {exc}", hint="run packmule as root") from exc
+        raise SourceUnavailable(f"{path} cannot be read: {exc}", hint=_AS_GIT) from exc
     return document if isinstance(document, dict) else {}

@@ -20,6 +20,8 @@ class GitlabSource:
 
     name: str
     settings: GitlabSettings
+    work_directory: str | None = None
+    """Where exports are made; ``checks`` compares its room with what the largest projects need."""
 
     @property
     def exact_after_resume(self) -> bool:
@@ -29,6 +31,17 @@ class GitlabSource:
     def relations(self) -> Sequence[str]:
         """All relations, in the order in which they are shown."""
         return RELATION_NAMES
+
+    def projects(self, group: str | None) -> Iterable[str]:
+        """Full paths of a group's projects, or of all, the largest first.
+
+        Raises NotFound, SourceUnavailable.
+        """
+        from export_core.sources.gitlab_db.connections import connect, database_errors
+        from export_core.sources.gitlab_db.projects import project_paths
+
+        with connect(self.settings.databases.main) as connection:
+            return database_errors(project_paths)(connection, group)
 
     def open(self, project: str, options: Mapping[str, Any]) -> GitlabSnapshot:
         """Freeze a view of a project. Raises NotFound, SourceUnavailable."""
@@ -48,7 +61,7 @@ class GitlabSource:
         yield
 
     def checks(self) -> Iterable[Check]:
-        """Look at databases, storages and object storage."""
+        """Look at databases, storages, object storage and room."""
         from export_core.sources.gitlab_db.checks import checks
 
-        return checks(self.settings)
+        return checks(self.settings, self.work_directory)
