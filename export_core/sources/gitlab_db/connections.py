@@ -39,14 +39,18 @@ _WITH_TRANSACTION_TIMEOUT = 170000
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
+def session_options() -> str:
+    """The settings of a session for reading, as libpq takes them."""
+    return " ".join(f"-c {setting}" for setting in _SESSION)
+
+
 def connect(dsn: str) -> psycopg.Connection[Any]:
     """A connection for reading, in autocommit until a snapshot is begun. Raises SourceUnavailable."""
     import psycopg
     from psycopg.types.string import ByteaBinaryLoader
 
-    options = " ".join(f"-c {setting}" for setting in _SESSION)
     try:
-        connection = psycopg.connect(dsn, autocommit=True, options=options, connect_timeout=15)
+        connection = psycopg.connect(dsn, autocommit=True, options=session_options(), connect_timeout=15)
     except psycopg.Error as exc:
         said = scrubbed(reason(exc), dsn)
         raise SourceUnavailable(f"the database cannot be reached: {said}", hint=_advice(said)) from exc
