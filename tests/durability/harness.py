@@ -1,0 +1,164 @@
+"""Kills exports with SIGKILL at random and at chosen moments, resumes them, and looks whether anything shows.
+
+``python -m tests.durability.harness --kills 250`` does so by hand, with numbers; the tests do a little of it.
+An archive must be, byte for byte, that of an undisturbed run; no file and no process may be left; no part may
+be read again after it was finished.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.durability.kill_points import POINTS
+from tests.durability.scene import ROOT, Ended, Scene, digest
+
+FAKE = {"lines": 3000, "parts": 10, "width": 3000, "files": 60, "file_size": 90_000}
+"""About 14 MB of archive: several chunks, several checkpoints, deferred files worth some checkpoints."""
+SAMPLE = ROOT.parent / "shared" / "archives" / "gitlab-13.8-sample.tar.gz"
+OTHER_FILE_SYSTEM = Path("/dev/shm")
+MOST_KILLS = 5
+"""Kills of one job, at most; the run after them is left alone."""
+
+
+@dataclass
+class Report:
+    """What was seen."""
+
+    jobs: int = 0
+    kills: Counter[str] = field(default_factory=Counter)
+    phases: Counter[str] = field(default_factory=Counter)
+    kept: int = 0
+    """Finished parts that a resumed run found, summed over all resumes."""
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        places = ", ".join(f"{name} {count}" for name, count in sorted(self.kills.items()))
+        phases = ", ".join(f"{name} {count}" for name, count in sorted(self.phases.items()))
+        return (
+            f"{self.kills.total()} kills in {self.jobs} jobs, {self.seconds:.0f} s; parts kept: {self.kept}\n"
+            f"  at: {places}\n  in phase: {phases}"
+        )
+
+
+class Harness:
+    """Kills the exports of one project of one scene."""
+
+    def __init__(self, scene: Scene, project: str, source: str, seed: int) -> None:
+        self.scene, self.project, self.source = scene, project, source
+        self.random = random.Random(seed)
+        self.report = Report()
+        begun = time.monotonic()
+        self.wanted = self._undisturbed()
+        self.usual = max(time.monotonic() - begun - 0.4, 0.2)
+
+    def _undisturbed(self) -> str:
+        target = self.scene.out / "undisturbed.tar.gz"
+        self.scene.good(*self._words(target))
+        self.scene.nothing_is_left()
+        return digest(target)
+
+    def _words(self, target: Path) -> tuple[str, ...]:
+        more = ("--to", str(target), "--no-reuse", "--force")
+        return ("export", self.project, "--source", self.source, *more)
+
+    def run(self, kills: int) -> Report:
+        """Go on until so many processes were killed; every point is used in turn."""
+        begun = time.monotonic()
+        specs = self._specs()
+        while self.report.kills.total() < kills:
+            self._job(specs)
+            self.report.jobs += 1
+        self.report.seconds = time.monotonic() - begun
+        return self.report
+
+    def _specs(self) -> Iterator[str]:
+        """For ever: each point in turn, and after each a moment by the clock."""
+        while True:
+            points = list(POINTS)
+            self.random.shuffle(points)
+            for name, often in points:
+                yield f"{name}:{self.random.randint(1, often)}"
+                yield f"after:{self.random.uniform(0, self.usual):.3f}"
+
+    def _job(self, specs: Iterator[str]) -> None:
+        """One job, killed some times, then brought to its end and looked at."""
+        elsewhere = self.random.random() < 0.4 and OTHER_FILE_SYSTEM.is_dir()
+        directory = Path(tempfile.mkdtemp(dir=OTHER_FILE_SYSTEM if elsewhere else self.scene.out))
+        target = directory / "x.tar.gz"
+        try:
+            self._until_done(self._words(target), specs)
+            assert [path.name for path in directory.iterdir()] == ["x.tar.gz"]
+            assert digest(target) == self.wanted, f"another archive after {self.report}"
+        finally:
+            shutil.rmtree(directory)
+        self.scene.nothing_is_left()
+
+    def _until_done(self, words: tuple[str, ...], specs: Iterator[str]) -> None:
+        earlier = {job.id for job in self.scene.store.list()}
+        left = self.random.randint(1, MOST_KILLS)
+        done: set[str] = set()
+        while True:
+            spec = next(specs) if left else ""
+            before = len(self.scene.reads())
+            ended = self.scene.run(*words, kill=spec)
+            job = next((job for job in self.scene.store.list() if job.id not in earlier), None)
+            assert not done & set(self.scene.reads()[before:]), f"finished parts were read again: {spec}"
+            if job is not None:
+                words = ("resume", str(job.id))
+                done = self.scene.finished(job.id)
+                self._look(job.id, ended, spec)
+            if not ended.killed:
+                break
+            left -= 1
+            self.report.kills[spec.partition(":")[0]] += 1
+            self.report.phases[str(job.phase) if job else "none"] += 1
+            self.report.kept += len(done)
+        assert (ended.code, job is not None) == (0, True), (spec, ended)
+
+    def _look(self, job: int, ended: Ended, spec: str) -> None:
+        parts = self.scene.parts(job)
+        twice = {name: times for name, (_, times, _) in parts.items() if times > 1}
+        assert not twice, f"done twice: {twice} after {spec}"
+        if ended.code == 0:
+            assert {status for status, _, _ in parts.values()} == {"finished"}
+
+
+def embedded_scene() -> tuple[Scene, str]:
+    """A scene whose embedded instance holds a real GitLab project."""
+    scene = Scene()
+    scene.good("import", str(SAMPLE), "--as", "group/sample")
+    return scene, "group/sample"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=250)
+    parser.add_argument("--embedded-kills", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if options.kills:
+        scene = Scene(**FAKE)
+        try:
+            print("fake source:", Harness(scene, "group/fake", "fake", options.seed).run(options.kills))
+        finally:
+            scene.close()
+    if options.embedded_kills and SAMPLE.exists():
+        scene, project = embedded_scene()
+        try:
+            harness = Harness(scene, project, "embedded", options.seed)
+            print("embedded instance:", harness.run(options.embedded_kills))
+        finally:
+            scene.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
