@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -40,10 +40,26 @@ def job_request(project: str, options: ExportOptions, config: Config, home: Home
 
 def chosen_source(options: ExportOptions, config: Config) -> SourceConfig:
     """The source with the settings of ``--source-option``. Raises UsageError."""
-    source = config.find_source(options.source)
-    more = dict(_setting(text) for text in options.source_option)
-    check_settings(source.kind, more)
-    return replace(source, settings={**source.settings, **more}) if more else source
+    return with_settings(config.find_source(options.source), options.source_option)
+
+
+def with_settings(source: SourceConfig, texts: Iterable[str]) -> SourceConfig:
+    """A source with more settings, each ``KEY=VALUE`` or ``TABLE.KEY=VALUE``. Raises UsageError."""
+    settings: dict[str, Any] = dict(source.settings)
+    for text in texts:
+        key, value = _setting(text)
+        check_settings(source.kind, {key.partition(".")[0]: value})
+        _put(settings, key.split("."), value)
+    return replace(source, settings=settings)
+
+
+def _put(table: dict[str, Any], keys: Sequence[str], value: str) -> None:
+    """Set a value in nested tables, copied on the way: they may belong to the configuration."""
+    for key in keys[:-1]:
+        inner = table.get(key)
+        table[key] = dict(inner) if isinstance(inner, Mapping) else {}
+        table = table[key]
+    table[keys[-1]] = value
 
 
 def project_path(text: str, source: SourceConfig) -> str:
@@ -129,7 +145,9 @@ def _export_options(options: ExportOptions) -> dict[str, Any]:
 def _setting(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise UsageError(f"--source-option takes KEY=VALUE, not {text!r}")
+        raise UsageError(
+            f"--source-option takes KEY=VALUE, not {key!r}", hint="for example repositories=/path"
+        )
     return key.strip(), value
 
 

@@ -29,6 +29,8 @@ class Wiring:
 
     def __init__(self, output: Output | None = None, environ: Mapping[str, str] | None = None) -> None:
         self.output = output or Output()
+        self.look_only = False
+        """Whether nothing may be written (``--dry-run``); to be set before ``home`` is first asked for."""
         self._environ = environ
 
     @cached_property
@@ -40,10 +42,11 @@ class Wiring:
 
     @cached_property
     def home(self) -> Home:
-        """The directory that holds all of packmule's own data; it exists. Raises StoreUnusable."""
+        """The directory that holds all of packmule's own data; made if need be. Raises StoreUnusable."""
         from cli.config import home_directory
 
-        return Home(_private_directory(home_directory(self._environ)))
+        path = home_directory(self._environ)
+        return Home(path if self.look_only else _private_directory(path))
 
     @cached_property
     def store(self) -> JobStore:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.requests import with_settings
 from cli.wiring import Wiring, wiring
 from export_core.errors import PackmuleError, SourceUnavailable
 from export_core.source import Check
@@ -22,6 +23,10 @@ def doctor(
         str | None,
         typer.Option(metavar="NAME_OR_URL", help="Default: the source of an export without --source."),
     ] = None,
+    source_option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="A setting of the source, on top of its own; repeat."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print all checks as one JSON document.")] = False,
 ) -> None:
     """Say what this machine and a source can and cannot do.
@@ -29,7 +34,7 @@ def doctor(
     Warnings leave the exit code at 0; anything that failed makes it 5.
     """
     wires = wiring(ctx)
-    chosen = wires.config.find_source(source)
+    chosen = with_settings(wires.config.find_source(source), source_option or ())
     groups = {"machine": list(_machine(wires)), chosen.name: list(_source(wires, chosen))}
     failed = sum(check.status == "failed" for checks in groups.values() for check in checks)
     if json:

@@ -36,6 +36,7 @@ def run(ctx: Context, options: ExportOptions) -> int | None:
     interrupted export goes on with packmule resume.
     """
     wires = wiring(ctx)
+    wires.look_only = options.dry_run
     if options.group is not None or options.all_projects:
         from cli.commands.export_many import export_many
 
@@ -131,9 +132,10 @@ def _tell_queued(wires: Wiring, job: Job, options: ExportOptions) -> None:
 def _show_plan(wires: Wiring, options: ExportOptions, request: JobRequest, source: Source) -> None:
     from cli.dry_run import plan_document, plan_table, read_plan
 
-    plan = read_plan(source, request)
-    document = plan_document(request, plan)
+    document = plan_document(request, read_plan(source, request))
     if options.json:
         wires.print_json(document)
-    else:
-        wires.out(plan_table(document))
+        return
+    wires.out(plan_table(document))
+    for warning in document["warnings"]:
+        wires.message(f"warning: {warning}")

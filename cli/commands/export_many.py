@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from cli.commands.export_options import ExportOptions
+from cli.destinations import destinations
 from cli.quantities import human_bytes
+from cli.render import one_line
 from cli.requests import check_receivers, check_relations, chosen_source, job_request
 from cli.running import Foreground, exit_code_of, foreground, place_of
 from export_core.errors import ExportFailed, Interrupted, NotFound, PackmuleError, UsageError
-from export_core.job import Job, JobStatus
+from export_core.job import Job, JobRequest, JobStatus
 
 if TYPE_CHECKING:
     from cli.wiring import Wiring
@@ -23,31 +26,49 @@ def export_many(wires: Wiring, options: ExportOptions) -> int | None:
     _check_words(options)
     source = wires.source(chosen_source(options, wires.config))
     with source.session():
-        jobs = [_create(wires, options, project) for project in chosen_projects(source, options)]
-        if not options.queue:
-            ids, parallel = [job.id for job in jobs], options.parallel_projects
-            jobs = run_all(wires, ids, parallel=parallel, quiet=options.quiet or options.json)
-    tell_all(wires, jobs, json=options.json, quiet=options.quiet)
-    return exit_code_of(jobs)
+        projects = chosen_projects(source, options)
+        if options.dry_run:
+            _show_plans(wires, options, source, projects)
+            return None
+        jobs = _create(wires, options, source, projects)
+        if options.queue:
+            show_all(wires, jobs, json=options.json, quiet=options.quiet)
+            return None
+        parallel = options.parallel_projects
+        return run_and_tell_all(wires, jobs, parallel=parallel, json=options.json, quiet=options.quiet)
 
 
-def run_all(
-    wires: Wiring, job_ids: Sequence[int], *, parallel: int, quiet: bool, restart: bool = False
-) -> list[Job]:
-    """Run jobs, ``parallel`` at a time; as they stand afterwards. Raises Interrupted for all of them."""
+def run_and_tell_all(
+    wires: Wiring,
+    jobs: Sequence[Job],
+    *,
+    parallel: int,
+    json: bool,
+    quiet: bool,
+    restart: bool = False,
+) -> int:
+    """Run jobs, ``parallel`` at a time, and tell what became of each; the exit code.
+
+    Raises Interrupted or ExportFailed after that: the list is printed in any case.
+    """
+    ids = [job.id for job in jobs]
     with (
-        foreground(wires, quiet=quiet) as here,
+        foreground(wires, quiet=quiet or json) as here,
         ThreadPoolExecutor(parallel, thread_name_prefix="job") as pool,
     ):
-        runs = [pool.submit(_run_one, wires, here, job_id, restart=restart) for job_id in job_ids]
+        runs = [pool.submit(_run_one, wires, here, job_id, restart=restart) for job_id in ids]
+    if here.stop.reason is None:
+        for run in runs:
+            run.result()  # an unexpected fault is not to be lost in its thread
+    now = [wires.store.get(job_id) for job_id in ids]
+    show_all(wires, now, json=json, quiet=quiet)
     if here.stop.reason is not None:
         raise Interrupted("the exports were interrupted", hint="continue with: packmule resume --all")
-    for run in runs:
-        run.result()  # an unexpected fault is not to be lost in its thread
-    return [wires.store.get(job_id) for job_id in job_ids]
+    _raise_if_any_failed(now)
+    return exit_code_of(now)
 
 
-def tell_all(wires: Wiring, jobs: Sequence[Job], *, json: bool, quiet: bool) -> None:
+def show_all(wires: Wiring, jobs: Sequence[Job], *, json: bool, quiet: bool) -> None:
     """All jobs as one JSON list, or their places on stdout and a table on stderr."""
     if json:
         from cli.render import job_json
@@ -59,7 +80,10 @@ def tell_all(wires: Wiring, jobs: Sequence[Job], *, json: bool, quiet: bool) -> 
         for job in jobs:
             if job.status is JobStatus.FINISHED:
                 wires.out(place_of(job))
-    failed = [job for job in jobs if job.status not in (JobStatus.FINISHED, JobStatus.QUEUED)]
+
+
+def _raise_if_any_failed(jobs: Sequence[Job]) -> None:
+    failed = [job for job in jobs if job.status is not JobStatus.FINISHED]
     if failed:
         raise ExportFailed(
             f"{len(failed)} of {len(jobs)} exports failed: {', '.join(job.project for job in failed[:5])}"
@@ -91,19 +115,36 @@ def _wanted(path: str, include: Iterable[str], exclude: Iterable[str]) -> bool:
 def _check_words(options: ExportOptions) -> None:
     if options.project is not None or (options.group is not None and options.all_projects):
         raise UsageError("a project, --group and --all exclude each other")
-    if options.dry_run:
-        raise UsageError("--dry-run shows the plan of one project")
-    if options.to is not None and "{project}" not in options.to and "{job}" not in options.to:
-        raise UsageError(
-            "all projects would go to the same place", hint="--to needs {project} or {job} in it"
-        )
 
 
-def _create(wires: Wiring, options: ExportOptions, project: str) -> Job:
-    request = job_request(project, options, wires.config, wires.home)
-    check_relations(request, wires.source_for(request).relations())
-    check_receivers(request)
-    return wires.store.create(request)
+def _create(wires: Wiring, options: ExportOptions, source: Any, projects: Sequence[str]) -> list[Job]:
+    """A job for each project, made before the first begins: what is interrupted can be resumed as a whole."""
+    requests = _requests(wires, options, projects)
+    check_relations(requests[0], source.relations())
+    check_receivers(requests[0])
+    return [wires.store.create(request) for request in requests]
+
+
+def _requests(wires: Wiring, options: ExportOptions, projects: Sequence[str]) -> list[JobRequest]:
+    places = destinations(options.to, projects, options.strategy)
+    return [
+        job_request(project, replace(options, to=to), wires.config, wires.home)
+        for project, to in zip(projects, places, strict=True)
+    ]
+
+
+def _show_plans(wires: Wiring, options: ExportOptions, source: Any, projects: Sequence[str]) -> None:
+    """What each export would do; in JSON a list, else a line for each project."""
+    from cli.dry_run import plan_document, plans_table, read_plan
+
+    without = replace(options, to=None, strategy=None, group=None, all_projects=False)
+    requests = [job_request(project, without, wires.config, wires.home) for project in projects]
+    check_relations(requests[0], source.relations())
+    documents = [plan_document(request, read_plan(source, request)) for request in requests]
+    if options.json:
+        wires.print_json(documents)
+    else:
+        wires.out(plans_table(documents))
 
 
 def _run_one(wires: Wiring, here: Foreground, job_id: int, *, restart: bool) -> None:
@@ -119,12 +160,14 @@ def _run_one(wires: Wiring, here: Foreground, job_id: int, *, restart: bool) -> 
 def summary_table(jobs: Sequence[Job]) -> Any:
     """Every job with its end, for people."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None)
     for heading in ("job", "project", "state", "size", "archive, or what went wrong"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold")
     for job in jobs:
         size = human_bytes(job.archive.size) if job.archive else ""
-        end = job.error.message if job.error else place_of(job)
-        table.add_row(str(job.id), job.project, str(job.status), size, end)
+        end = one_line(job.error.message) if job.error else place_of(job)
+        state = f"{job.status}, incomplete" if job.incomplete else str(job.status)
+        table.add_row(str(job.id), Text(job.project), state, size, Text(end))
     return table

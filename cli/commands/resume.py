@@ -9,7 +9,7 @@ from typer import Argument, Option
 
 from cli.cleaning import remove_leftovers
 from cli.commands.export import print_job, run_and_tell
-from cli.commands.export_many import run_all, tell_all
+from cli.commands.export_many import run_and_tell_all, show_all
 from cli.lazy import Context, command_of
 from cli.running import exit_code_of, place_of
 from cli.wiring import Wiring, wiring
@@ -28,7 +28,9 @@ class ResumeOptions:
     job: Annotated[
         int | None, Argument(metavar="JOB", help="Default: the latest that was interrupted or failed.")
     ] = None
-    all_jobs: Annotated[bool, Option("--all", help="Every job that was interrupted or failed.")] = False
+    all_jobs: Annotated[bool, Option("--all", help="Every job that was interrupted, failed, or waits.")] = (
+        False
+    )
     restart: Annotated[bool, Option("--restart", help="Start over; nothing already done is kept.")] = False
     parallel: Annotated[int, Option(metavar="N", min=1, help="With --all: jobs at a time.")] = 1
     json: Annotated[bool, Option("--json", help="Print the job as one JSON document.")] = False
@@ -78,13 +80,20 @@ def _tell_finished(wires: Wiring, job: Job, options: ResumeOptions) -> None:
 def _resume_all(wires: Wiring, options: ResumeOptions) -> int:
     if options.job is not None:
         raise UsageError("a job and --all exclude each other")
-    jobs = [job for job in reversed(wires.store.list()) if job.status in UNFINISHED]
-    if not jobs and not options.json:
+    # Those that a group's export had not begun when it was interrupted are queued, and go on with the others.
+    waiting = (*UNFINISHED, JobStatus.QUEUED)
+    jobs = [job for job in reversed(wires.store.list()) if job.status in waiting]
+    if jobs:
+        return run_and_tell_all(
+            wires,
+            jobs,
+            parallel=options.parallel,
+            json=options.json,
+            quiet=options.quiet,
+            restart=options.restart,
+        )
+    if options.json:
+        show_all(wires, jobs, json=True, quiet=True)
+    else:
         wires.message("there is no job to resume")
-    elif jobs:
-        quiet = options.quiet or options.json
-        ids = [job.id for job in jobs]
-        jobs = run_all(wires, ids, parallel=options.parallel, quiet=quiet, restart=options.restart)
-    if jobs or options.json:
-        tell_all(wires, jobs, json=options.json, quiet=options.quiet)
-    return exit_code_of(jobs)
+    return 0

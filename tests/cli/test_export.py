@@ -305,9 +305,7 @@ class TestMany:
         packmule.heal("issues.0")
         assert packmule.run("resume", "--all").exit_code == 0
 
-    @pytest.mark.parametrize(
-        "words", ["a/b --all", "--group a --all", "--all --to x.tar.gz", "--all --dry-run"]
-    )
+    @pytest.mark.parametrize("words", ["a/b --all", "--group a --all", "--all --to x.tar.gz"])
     def test_words_that_do_not_fit(self, packmule: CommandLine, words: str) -> None:
         assert packmule.run("export", "--source", "fake", *words.split()).exit_code == 2
 

@@ -181,11 +181,10 @@ class _Stream(io.RawIOBase):
 
 
 def _broken() -> tuple[type[Exception], ...]:
-    """What a body that breaks off raises: botocore's errors and urllib3's, which are no OSErrors."""
+    """What a body that breaks off raises; botocore turns urllib3's errors into its own, which are no OSErrors."""
     from botocore.exceptions import BotoCoreError
-    from urllib3.exceptions import HTTPError
 
-    return (BotoCoreError, HTTPError, OSError)
+    return (BotoCoreError, OSError)
 
 
 def _code(exc: BaseException) -> str:
