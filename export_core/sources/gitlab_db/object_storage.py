@@ -181,7 +181,7 @@ class _Stream(io.RawIOBase):
 
 
 def _broken() -> tuple[type[Exception], ...]:
-    """What a body that breaks off raises; botocore turns urllib3's errors into its own, which are no OSErrors."""
+    """What a body that breaks off raises: botocore's own errors, which are no OSErrors."""
     from botocore.exceptions import BotoCoreError
 
     return (BotoCoreError, OSError)
