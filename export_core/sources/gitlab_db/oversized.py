@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from export_core.gitlab.tree import Node
 from export_core.sources.gitlab_db.sql import conditions, order_by
-from export_core.sources.gitlab_db.statements import Statements
+from export_core.sources.gitlab_db.statements import Statements, Unreadable
 from export_core.sources.gitlab_db.values import Resolver, decoded_diff
 
 _BIG_MARKER = re.compile(rb"\x01D([^\x02]*)\x02")
@@ -64,15 +64,26 @@ def _streamed(statements: Statements, resolver: Resolver, line: bytes) -> Iterat
 
 def _children(statements: Statements, resolver: Resolver, child: Node, parent: int) -> Iterator[bytes]:
     renderer = statements.renderer(child)
-    ids = statements.ids(child, parent, conditions(child, "t"), order_by(renderer, child, "t"))
+    ids = statements.ids(child, parent, conditions(renderer, child, "t"), order_by(renderer, child, "t"))
     comma, at, size = b"", 0, _FIRST_BATCH
     while at < len(ids):
+        batch = ids[at : at + size]
+        try:
+            lines = statements.lines(child, batch)
+        except Unreadable:
+            if size > 1:
+                size = 1
+                continue
+            yield comma
+            yield from child_by_child(statements, resolver, child, batch[0])
+            comma, at = b",", at + 1
+            continue
         weight = 0
-        for line in statements.lines(child, ids[at : at + size]):
+        for line in lines:
             weight += len(line)
             yield comma + resolver.resolve(line)
             comma = b","
-        at += size
+        at += len(batch)
         size = min(_MOST_BATCH, size * 2) if weight < _BATCH_BYTES // 2 else max(1, size // 2)
 
 
