@@ -1,0 +1,1 @@
+"""Measurements that are not tests: time, memory and disk, beside other ways of doing it."""
