@@ -199,16 +199,17 @@ def head_branch(repository: Path) -> str | None:
 
 def pack_size(repository: Path) -> int:
     """Bytes of the packs and loose objects that a repository has or borrows: what a bundle weighs at most."""
-    return sum(_size_below(place) for place in (repository / "objects", *_alternates(repository)))
+    own = sum(_sizes(Path(directory)) for directory, _, _ in os.walk(repository / "objects"))
+    # Only packs of those: a hostile repository may name any directory, and a walk through it takes long.
+    return own + sum(_sizes(place / "pack") for place in _alternates(repository))
 
 
-def _size_below(top: Path) -> int:
-    total = 0
-    for directory, _, files in os.walk(top):
-        for name in files:
-            with suppress(OSError):
-                total += (Path(directory) / name).stat().st_size
-    return total
+def _sizes(directory: Path) -> int:
+    try:
+        with os.scandir(directory) as entries:
+            return sum(entry.stat(follow_symlinks=False).st_size for entry in entries if entry.is_file())
+    except OSError:
+        return 0
 
 
 def count_refs(repository: Path, most: int) -> int:
