@@ -114,7 +114,7 @@ def member_fault(tar: SafeTar, info: tarfile.TarInfo) -> str | None:
 
 
 def _filter_fault(info: tarfile.TarInfo) -> str | None:
-    """What the ``data`` filter says. Before Python 3.11.4 there is none, and the other two sets of rules stand."""
+    """What the ``data`` filter says. Before Python 3.11.4 there is none; the other rules stand alone."""
     if not hasattr(tarfile, "data_filter"):
         return None
     try:
