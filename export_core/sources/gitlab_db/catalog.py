@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import psycopg
 
+_OLD_NAMES = {"p_ci_builds": "ci_builds", "p_ci_pipelines": "ci_pipelines", "p_ci_stages": "ci_stages"}
+"""Tables that were not partitioned before GitLab 16 and 17; where both exist the old one is a partition."""
+
 _COLUMNS = """
 SELECT c.relname, a.attname, format_type(a.atttypid, NULL)
 FROM pg_class c
@@ -23,6 +26,12 @@ class Catalog:
     """``tables[table][column]`` is the column's type as PostgreSQL names it."""
 
     tables: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What this database calls tables that have another name in GitLab 18.9."""
+
+    def name(self, table: str) -> str:
+        """The name by which SQL reaches a table."""
+        return self.names.get(table, table)
 
     def has(self, table: str, column: str | None = None) -> bool:
         """Whether a table, or a column of it, exists."""
@@ -35,12 +44,16 @@ class Catalog:
 
     def merged(self, other: Catalog) -> Catalog:
         """Both together; where both have a table, this one's counts."""
-        return Catalog({**other.tables, **self.tables})
+        return Catalog({**other.tables, **self.tables}, {**other.names, **self.names})
 
 
 def read_catalog(connection: psycopg.Connection[Any], tables: list[str]) -> Catalog:
-    """What a database has of ``tables``."""
+    """What a database has of ``tables``, under their names of GitLab 18.9."""
+    wanted = [*tables, *(old for table, old in _OLD_NAMES.items() if table in tables)]
     found: dict[str, dict[str, str]] = {}
-    for table, column, type_name in connection.execute(_COLUMNS, (tables,)):
+    for table, column, type_name in connection.execute(_COLUMNS, (wanted,)):
         found.setdefault(table, {})[column] = type_name
-    return Catalog(found)
+    names = {table: old for table, old in _OLD_NAMES.items() if table not in found and old in found}
+    for table, old in names.items():
+        found[table] = found[old]
+    return Catalog({table: columns for table, columns in found.items() if table in tables}, names)

@@ -28,7 +28,7 @@ def inherited(
     Only somebody who may administer the group sees them: an administrator (no ``as_user``: packmule's user
     has the whole database), or ``as_user`` when it owns the group or one above it. One row per user and
     invitation address: the highest access level, then the group's own row, the lowest member role, the
-    latest expiry, the oldest row. Raises UsageError for an unknown ``as_user``.
+    latest expiry (none is the latest), the oldest row. Raises UsageError for an unknown ``as_user``.
     """
     groups = _groups(connection, catalog, project)
     if not groups or not _may_administer(connection, options.get("as_user"), groups):
@@ -40,7 +40,7 @@ def inherited(
           WHERE m.source_type = 'Namespace' AND m.type = 'GroupMember' AND m.source_id = ANY(%(groups)s)
             AND m.requested_at IS NULL AND m.access_level > {_MINIMAL_ACCESS}
           ORDER BY m.user_id, m.invite_email, m.access_level DESC, (m.source_id = %(own)s) DESC, {role}
-            m.expires_at DESC NULLS LAST, m.created_at ASC, m.id ASC
+            m.expires_at DESC NULLS FIRST, m.created_at ASC, m.id ASC
         ) one
         WHERE user_id NOT IN (
           SELECT p.user_id FROM members p WHERE p.source_type = 'Project' AND p.type = 'ProjectMember'

@@ -11,6 +11,7 @@ from export_core.gitlab import layout
 from export_core.gitlab.tree import RELATIONS, ROOT, Node
 from export_core.source import Part, Plan, Selection
 from export_core.sources.gitlab_db import members, stored_files
+from export_core.sources.gitlab_db.absent import without_license
 from export_core.sources.gitlab_db.batches import cut_of, in_batches
 from export_core.sources.gitlab_db.bundles import bundle_parts
 from export_core.sources.gitlab_db.catalog import Catalog
@@ -90,14 +91,23 @@ class Planner:
 
     def _relation(self, node: Node) -> Iterator[Part]:
         member = _member(layout.ROOT_OBJECT if node is ROOT else layout.relation_member(node.name))
-        if node.condition == "false":
+        if node.condition == "false" or without_license(self.settings.rules, "projects", node.name):
             yield Part(node.name, 0, member, {"kind": "text", "text": "null"})
-        elif not self.catalog(node.database).has(node.table):
-            self.warnings.append(f"{node.name}: this database has no table {node.table}")
+        elif lacking := self._lacking(node):
+            self.warnings.append(f"{node.name}: this database has no {lacking}")
         elif not node.many:
             yield Part(node.name, 0, member, {"kind": "rows", "ids": [self.project.id]}, 1000)
         else:
             yield from self._rows(node, member)
+
+    def _lacking(self, node: Node) -> str | None:
+        """The table or column without which the relation's rows cannot be told."""
+        catalog = self.catalog(node.database)
+        if not catalog.has(node.table):
+            return f"table {node.table}"
+        needed = [node.child_key, *(column for column, _ in node.where)]
+        found = next((column for column in needed if not catalog.has(node.table, column)), None)
+        return None if found is None else f"column {node.table}.{found}"
 
     def _rows(self, node: Node, member: str) -> Iterator[Part]:
         rows = self._ids(node)
@@ -116,18 +126,15 @@ class Planner:
     def _ids(self, node: Node) -> list[tuple[int, int | None]]:
         """(id, partition key) in the order of the export."""
         catalog = self.catalog(node.database)
-        if not catalog.has(node.table, node.child_key):
-            self.warnings.append(f"{node.name}: this database has no column {node.table}.{node.child_key}")
-            return []
         column = partition_column(node)
         partition = f"t.{column}" if column and catalog.has(node.table, column) else "NULL"
-        where = [f"t.{node.child_key} = %s", *conditions(node, "t", stored=self.settings.rules.stored)]
         renderer = Renderer(catalog, self.settings.rules)
+        where = [f"t.{node.child_key} = %s", *conditions(renderer, node, "t")]
         chosen: Any = self.project.id
         told = self._told_lines(node)
         if told is not None:
             where, chosen = ["t.id = ANY(%s)"], told
-        query = f"SELECT t.id, {partition} FROM {node.table} t WHERE {' AND '.join(where)}"
+        query = f"SELECT t.id, {partition} FROM {catalog.name(node.table)} t WHERE {' AND '.join(where)}"
         query += f" ORDER BY {order_by(renderer, node, 't')}"
         found = self.connection(node.database).execute(query, (chosen,)).fetchall()
         rows = [(int(row[0]), None if row[1] is None else int(row[1])) for row in found]

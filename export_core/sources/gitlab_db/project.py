@@ -55,6 +55,7 @@ def project_by_id(connection: psycopg.Connection[Any], catalog: Catalog, project
         storage=place[0] if place else storage or _DEFAULT_STORAGE,
         disk_path=place[1] if place else disk_path,
         storage_version=storage_version,
+        sha256=_has_sha256(connection, catalog, project_id),
     )
 
 
@@ -70,6 +71,13 @@ def repository_place(
         (project_id,),
     ).fetchall()
     return (text(rows[0][0]) or _DEFAULT_STORAGE, text(rows[0][1]) or "") if rows else None
+
+
+def _has_sha256(connection: psycopg.Connection[Any], catalog: Catalog, project_id: int) -> bool:
+    if not catalog.has("project_repositories", "object_format"):
+        return False
+    query = "SELECT object_format = 1 FROM project_repositories WHERE project_id = %s"
+    return bool((connection.execute(query, (project_id,)).fetchall() or [(False,)])[0][0])
 
 
 def configured_default_branch(

@@ -15,6 +15,8 @@ from export_core.gitlab.enums import ENUM_COLUMNS, ENUMS
 from export_core.gitlab.tree import PROJECT_SETTINGS_ATTRIBUTES
 from export_core.sources.gitlab_db.catalog import Catalog
 
+PROJECT = "%(project)s::bigint"
+"""The statements' parameter: the exported project's id."""
 _TIMESTAMP = '\'\\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z\\""\''
 
 
@@ -72,10 +74,11 @@ class Renderer:
         inner = self.column("project_settings", attribute, "s")
         if inner is None:
             return None
-        found = f"(SELECT {inner} FROM project_settings s WHERE s.project_id = {alias}.id)"
-        if attribute == "squash_option" and not self.rules.stored:
-            return f"coalesce({found}, '\"default_off\"')"
-        return found
+        without_row = (
+            "'\"default_off\"'" if attribute == "squash_option" and not self.rules.stored else "NULL"
+        )
+        found = f"(SELECT coalesce({inner}, 'null') FROM project_settings s WHERE s.project_id = {alias}.id)"
+        return f"coalesce({found}, {without_row})"
 
 
 Rule = Callable[[Renderer, str], str | None]

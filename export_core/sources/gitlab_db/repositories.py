@@ -59,6 +59,10 @@ class ProjectRepositories:
         found = git.head_branch(repository) if repository and repository.is_dir() else None
         return found or self._configured_default()
 
+    def no_commit(self) -> str:
+        """The object id of nothing, as long as the project's object ids are."""
+        return "0" * (64 if self._project.sha256 else 40)
+
     def _place(self, project_id: int) -> Path | None:
         if project_id not in self._places:
             place = self._own() if project_id == self._project.id else self._lookup(project_id)

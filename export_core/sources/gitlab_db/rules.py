@@ -11,7 +11,7 @@ from functools import cache
 
 from export_core.gitlab.tree import relations
 from export_core.sources.gitlab_db.project_rules import PROJECT_RULES
-from export_core.sources.gitlab_db.renderings import Renderer, Rule, marker
+from export_core.sources.gitlab_db.renderings import PROJECT, Renderer, Rule, marker, typed
 
 
 def _literal_default(table: str, column: str, json_text: str) -> tuple[str, Rule]:
@@ -20,8 +20,11 @@ def _literal_default(table: str, column: str, json_text: str) -> tuple[str, Rule
 
 def _column_default(table: str, column: str, other: str) -> tuple[str, Rule]:
     def rule(r: Renderer, t: str) -> str | None:
-        fallback = r.column(table, other, t)
-        return r.column(table, column, t) if fallback is None else r.default(table, column, t, fallback)
+        kind = r.catalog.type(table, column)
+        if kind is None or not r.catalog.has(table, other):
+            return r.column(table, column, t)
+        # The columns, not their texts: an infinite time is there, although it is exported as null.
+        return typed(kind, f"coalesce({t}.{column}, {t}.{other})")
 
     return f"{table}.{column}", rule
 
@@ -75,7 +78,16 @@ def _discussion_id(r: Renderer, t: str) -> str | None:
     made_up = f"left(encode(sha256(('discussion of note ' || {t}.id)::bytea), 'hex'), 40)"
     if not r.catalog.has("notes", "discussion_id"):
         return None
-    return f"to_json(coalesce(nullif(btrim({t}.discussion_id), ''), {made_up}))::text"
+    return (
+        f"to_json(CASE WHEN {_filled(f'{t}.discussion_id')} THEN {t}.discussion_id ELSE {made_up} END)::text"
+    )
+
+
+def _filled(value: str) -> str:
+    """Not NULL, and not blank as Ruby understands it."""
+    blanks = r"\s\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+    # Nearly always one of the first signs tells; only else the whole text is looked through.
+    return f"(left({value}, 20) ~ '[^{blanks}]' OR {value} ~ '[^{blanks}]')"
 
 
 def _merge_params(r: Renderer, t: str) -> str | None:
@@ -107,15 +119,17 @@ def _branch_sha(attribute: str, project_column: str, branch_column: str) -> tupl
 
 
 def _diff_head_sha(r: Renderer, t: str) -> str | None:
+    """The exported diff's head; only without any diff the branch's commit."""
+    branch = _branch(f"{t}.source_project_id", f"{t}.source_branch")
     head = _head_commit_sha(r, "d")
+    if head is None:
+        return _kept(r, "merge_requests", t, "diff_head_sha", branch)
     diff = (
-        f"(SELECT {head} FROM merge_request_diffs d WHERE d.merge_request_id = {t}.id AND d.diff_type = 1"
+        f"(SELECT coalesce({head}, 'null') FROM merge_request_diffs d WHERE d.merge_request_id = {t}.id"
+        f"{' AND d.diff_type = 1' if r.catalog.has('merge_request_diffs', 'diff_type') else ''}"
         " ORDER BY d.id DESC LIMIT 1)"
     )
-    if head is None:
-        diff = "NULL"
-    sha = f"coalesce({diff}, {_branch(f'{t}.source_project_id', f'{t}.source_branch')})"
-    return _kept(r, "merge_requests", t, "diff_head_sha", sha)
+    return _kept(r, "merge_requests", t, "diff_head_sha", f"coalesce({diff}, {branch})")
 
 
 def _head_commit_sha(r: Renderer, t: str) -> str | None:
@@ -124,12 +138,30 @@ def _head_commit_sha(r: Renderer, t: str) -> str | None:
     head = f"to_json({t}.head_commit_sha)::text"
     if not r.catalog.has("merge_request_diff_commits", "sha"):
         return head
+    sha, moved = "c.sha", ""
+    if r.catalog.has("merge_request_diff_commits", "merge_request_commits_metadata_id") and r.catalog.has(
+        "merge_request_commits_metadata", "sha"
+    ):
+        sha = "CASE WHEN m.id IS NULL THEN c.sha ELSE m.sha END"
+        moved = (
+            " LEFT JOIN merge_request_commits_metadata m"
+            f" ON m.id = c.merge_request_commits_metadata_id AND m.project_id = {PROJECT}"
+        )
     first = (
-        f"CASE WHEN {t}.head_commit_sha IS NULL THEN (SELECT '\"' || encode(c.sha, 'hex') || '\"'"
-        f" FROM merge_request_diff_commits c WHERE c.merge_request_diff_id = {t}.id"
+        f"CASE WHEN {t}.head_commit_sha IS NULL THEN (SELECT '\"' || encode({sha}, 'hex') || '\"'"
+        f" FROM merge_request_diff_commits c{moved} WHERE c.merge_request_diff_id = {t}.id"
         " ORDER BY c.relative_order LIMIT 1) END"
     )
     return f"coalesce({head}, {first})"
+
+
+def _message(r: Renderer, t: str) -> str | None:
+    plain = r.column("merge_request_diff_commits", "message", t)
+    return "'\"\"'::text" if plain is not None and r.rules.drop_commit_messages else plain
+
+
+def _before_sha(r: Renderer, t: str) -> str | None:
+    return r.default("p_ci_pipelines", "before_sha", t, marker("z", "'0'"))
 
 
 def _files_count(r: Renderer, t: str) -> str | None:
@@ -144,7 +176,7 @@ def _files_count(r: Renderer, t: str) -> str | None:
 def _new_path(r: Renderer, t: str) -> str | None:
     if not r.catalog.has("merge_request_diff_files", "new_path"):
         return r.column("merge_request_diff_files", "old_path", t)
-    return f"to_json(coalesce(nullif(btrim({t}.new_path, E' \\t\\n\\r'), ''), {t}.old_path))::text"
+    return f"to_json(CASE WHEN {_filled(f'{t}.new_path')} THEN {t}.new_path ELSE {t}.old_path END)::text"
 
 
 def reads_external_diffs(r: Renderer) -> bool:
@@ -152,6 +184,7 @@ def reads_external_diffs(r: Renderer) -> bool:
     return (
         not r.rules.stored
         and r.catalog.has("merge_request_diffs", "stored_externally")
+        and r.catalog.has("merge_request_diffs", "external_diff_store")
         and r.catalog.has("merge_request_diff_files", "external_diff_offset")
     )
 
@@ -160,8 +193,10 @@ def _utf8_diff(r: Renderer, t: str) -> str | None:
     """The column; binary diffs are base64; external ones are read from their file by the resolver."""
     if not r.catalog.has("merge_request_diff_files", "diff"):
         return None
-    plain = f"to_json(coalesce({t}.diff, ''))::text"
-    cases = f"WHEN {t}.binary AND {t}.diff <> '' THEN {marker('d', plain)}"
+    plain = f"CASE WHEN {_filled(f'{t}.diff')} THEN to_json({t}.diff)::text ELSE '\"\"' END"
+    if r.rules.stored:
+        plain = f"to_json(coalesce({t}.diff, ''))::text"
+    cases = f"WHEN {t}.binary AND {t}.diff <> '' THEN {marker('d', f'to_json({t}.diff)::text')}"
     if reads_external_diffs(r):
         place = (
             "json_build_array(p.merge_request_id, p.id, p.external_diff_store,"
@@ -278,7 +313,8 @@ def _of_gitlab() -> Mapping[str, Rule]:
             ("merge_request_diffs.head_commit_sha", _head_commit_sha),
             ("merge_request_diffs.files_count", _files_count),
             ("merge_request_diff_files.new_path", _new_path),
-            _literal_default("p_ci_pipelines", "before_sha", f'"{"0" * 40}"'),
+            ("merge_request_diff_commits.message", _message),
+            ("p_ci_pipelines.before_sha", _before_sha),
             _unlicensed("protected_branches", "code_owner_approval_required", "false"),
             *(_project_feature(name) for name in features),
             _slug_of_api_url("organization_name", 1),

@@ -90,6 +90,8 @@ class ProjectRef:
     disk_path: str
     """Of the repository, without ``.git``."""
     storage_version: int | None
+    sha256: bool = False
+    """Whether the repository's object ids are SHA-256."""
 
 
 @dataclass(frozen=True, slots=True)

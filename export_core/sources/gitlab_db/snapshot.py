@@ -9,17 +9,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from export_core.errors import SourceUnavailable
-from export_core.gitlab.tree import RELATIONS, ROOT
+from export_core.gitlab.tree import RELATIONS
 from export_core.source import Part, Plan, Selection
 from export_core.sources.gitlab_db.cancelling import cancel_all
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
 from export_core.sources.gitlab_db.connections import connect, database_errors, freeze
+from export_core.sources.gitlab_db.coverage import missing_paths
 from export_core.sources.gitlab_db.planning import Planner
 from export_core.sources.gitlab_db.project import find_project, resolved_rules
-from export_core.sources.gitlab_db.renderings import Renderer
-from export_core.sources.gitlab_db.rules import exceptions
 from export_core.sources.gitlab_db.settings import GitlabSettings, Token
-from export_core.sources.gitlab_db.sql import relation_query
 from export_core.sources.gitlab_db.tables import TABLES
 from export_core.sources.gitlab_db.texts import text
 
@@ -97,7 +95,8 @@ class GitlabSnapshot:
         if node is None or not node.many or part.payload.get("kind") != "rows":
             return part
         connection = self._planner().connection(node.database)
-        query = f"SELECT count(*) FROM {node.table} t WHERE t.id = ANY(%s::bigint[])"
+        table = self._planner().catalog(node.database).name(node.table)
+        query = f"SELECT count(*) FROM {table} t WHERE t.id = ANY(%s::bigint[])"
         (count,) = connection.execute(query, (part.payload["ids"],)).fetchall()[0]
         return replace(part, lines=int(count))
 
@@ -119,17 +118,7 @@ class GitlabSnapshot:
 
     @cached_property
     def _lacking(self) -> list[str]:
-        rules = self.settings.rules
-        found: list[str] = []
-        for node in (ROOT, *RELATIONS):
-            catalog = self._planner().catalog(node.database)
-            renderer = Renderer(catalog, rules, exceptions(stored=rules.stored))
-            if not catalog.has(node.table):
-                found.append(node.name)
-                continue
-            databases = self.settings.databases.beside(node.database)
-            found += relation_query(renderer, node, pruned=False, databases=databases).missing
-        return found
+        return missing_paths(self.settings, self._planner().catalog)
 
     def _check_is_gitlab(self) -> None:
         lacking = [

@@ -16,22 +16,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from export_core.gitlab.tree import Node
-from export_core.sources.gitlab_db.renderings import Renderer, marker
+from export_core.sources.gitlab_db.absent import object_or_stand_in, without_license
+from export_core.sources.gitlab_db.renderings import PROJECT, Renderer, marker
 from export_core.sources.gitlab_db.rules import reads_external_diffs
 
 _IDS = "%(ids)s::bigint[]"
 _PARTITION = "%(partition)s::bigint"
-_PROJECT = "%(project)s::bigint"
 _MOST_ARGUMENTS = 90
 """``concat`` takes at most 100 arguments."""
-
-# Milestones that are no rows: GitLab's Milestone::None, Any, Upcoming and Started.
-_BUILT_IN_MILESTONES = {
-    0: '{"title":"No Milestone","name":"No Milestone","id":0}',
-    -1: '{"title":"Any Milestone","name":"","id":-1}',
-    -2: '{"title":"Upcoming","name":"#upcoming","id":-2}',
-    -3: '{"title":"Started","name":"#started","id":-3}',
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +81,21 @@ def order_by(renderer: Renderer, node: Node, t: str) -> str:
         columns = next(
             ((column,) for column in ("id", "relative_order") if column in node.primary_key), ("ctid",)
         )
-    return ", ".join(f"{t}.{column}" for column in columns)
+    there = [c for c in columns if c == "ctid" or renderer.catalog.has(node.table, c.split(" ", 1)[0])]
+    return ", ".join(f"{t}.{column}" for column in there or node.primary_key[:1])
 
 
-def conditions(node: Node, t: str, *, stored: bool = False) -> list[str]:
+def conditions(renderer: Renderer, node: Node, t: str) -> list[str]:
     """The node's own conditions, without the link to its parent.
 
-    The embedded instance (``stored``) holds what an archive had, and all of it is exported again.
+    The embedded instance (``stored``) holds what an archive had, and all of it is exported again. A condition
+    on a column that an older GitLab lacks sorts out what that GitLab could not have.
     """
     found = [f"{t}.{column} = '{value}'" for column, value in node.where]
-    if node.condition and not stored:
-        found.append(node.condition.format(t=t))
+    if node.condition and not renderer.rules.stored:
+        columns = re.findall(r"\{t\}\.(\w+)", node.condition)
+        if all(renderer.catalog.has(node.table, column) for column in columns):
+            found.append(node.condition.format(t=t))
     return found
 
 
@@ -115,7 +111,7 @@ class _Builder:
 
     def build(self, root: Node, output: str) -> Query:
         select = self._select(root, None, root.name)
-        order = f"\nORDER BY array_position({_IDS}, t0.id)" if root.many else ""
+        order = f"\nORDER BY array_position({_IDS}, t0.id::bigint)" if root.many else ""
         if output != "j":
             select = select.replace("SELECT ", "SELECT t0.id, ", 1)
         ctes = "WITH " + ",\n".join(self.ctes) + "\n" if self.ctes else ""
@@ -126,7 +122,8 @@ class _Builder:
         number = self.count
         self.count += 1
         t = f"t{number}"
-        children = [child for child in node.children if self._readable(node, child, path)]
+        wanted = [c for c in node.children if not without_license(self.renderer.rules, node.table, c.name)]
+        children = [child for child in wanted if self._readable(node, child, path)]
         local = [child for child in children if child.database in self.databases]
         place = len(self.ctes)
         joined = []
@@ -176,8 +173,8 @@ class _Builder:
             listed.append("t.ctid AS row_place")
         link = self._link(node, parent)
         where = link.conditions
-        if not (self.renderer.rules.stored and parent is None and node.many):  # ids say all
-            where = [*where, *conditions(node, "t", stored=self.renderer.rules.stored)]
+        if not (parent is None and node.many):  # ids say all, those of inherited members too
+            where = [*where, *conditions(self.renderer, node, "t")]
         distinct = order = ""
         if not node.many and not node.belongs_to and node.primary_key != (node.child_key,):
             distinct = f"DISTINCT ON ({link.key}) "
@@ -190,12 +187,11 @@ class _Builder:
         columns = {
             child.parent_key for child in node.children if self.renderer.catalog.has(table, child.parent_key)
         }
-        if self.pruned:
-            columns |= {
-                child.partition_key[1]
-                for child in node.children
-                if child.partition_key and self.renderer.catalog.has(table, child.partition_key[1])
-            }
+        columns |= {
+            child.partition_key[1]
+            for child in node.children
+            if child.partition_key and self.renderer.catalog.has(table, child.partition_key[1])
+        }
         if table == "merge_request_diffs" and reads_external_diffs(self.renderer):
             columns |= {"id", "merge_request_id", "stored_externally", "external_diff_store"}
         if table == "merge_request_diff_commits":
@@ -203,23 +199,36 @@ class _Builder:
         return columns
 
     def _link(self, node: Node, parent: str | None) -> _Link:
+        table = self.renderer.catalog.name(node.table)
         if parent is None:
             key = "t.id" if node.many else f"t.{node.child_key}"
-            link = _Link(f"{node.table} t", key, [f"{key} = ANY({_IDS})"])
-            if self.pruned and "partition_id" in node.primary_key:
+            link = _Link(f"{table} t", key, [f"{key} = ANY({_IDS})"])
+            if self.pruned and self.renderer.catalog.has(node.table, "partition_id"):
                 link.conditions.append(f"t.partition_id = {_PARTITION}")
             return link
         keys = f"ARRAY(SELECT {node.parent_key} FROM {parent})"
         if node.through:
             x = node.through
-            tables = f"{x.table} x JOIN {node.table} t ON t.id = x.{x.to_child}"
+            tables = f"{x.table} x JOIN {table} t ON t.id = x.{x.to_child}"
             return _Link(tables, f"x.{x.to_parent}", [f"x.{x.to_parent} = ANY({keys})"])
-        link = _Link(f"{node.table} t", f"t.{node.child_key}", [f"t.{node.child_key} = ANY({keys})"])
-        if node.partition_key and self.pruned:
-            link.conditions.append(f"t.{node.partition_key[0]} = {_PARTITION}")
+        link = _Link(f"{table} t", f"t.{node.child_key}", [f"t.{node.child_key} = ANY({keys})"])
+        self._by_partition(link, node, parent)
         if node.table == "merge_request_commits_metadata":
-            link.conditions.append(f"t.project_id = {_PROJECT}")
+            link.conditions.append(f"t.project_id = {PROJECT}")
         return link
+
+    def _by_partition(self, link: _Link, node: Node, parent: str) -> None:
+        """Only rows of the parent's partition, as GitLab's associations say; fewer partitions are read."""
+        if node.partition_key is None or not self.renderer.catalog.has(node.table, node.partition_key[0]):
+            return
+        own, parents = node.partition_key
+        if self.pruned:
+            link.conditions.append(f"t.{own} = {_PARTITION}")
+        elif own == "partition_id":
+            link.tables += (
+                f" JOIN {parent} p ON p.{node.parent_key} = t.{node.child_key} AND p.{parents} = t.{own}"
+            )
+            link.conditions.append(f"t.{own} = ANY(ARRAY(SELECT {parents} FROM {parent}))")
 
     def _overlay(self, node: Node, number: int, place: int) -> None:
         """Commits whose data moved to ``merge_request_commits_metadata`` read it from there (GitLab 18)."""
@@ -241,7 +250,7 @@ class _Builder:
             for name in names
         )
         metadata = (
-            f"SELECT * FROM merge_request_commits_metadata WHERE project_id = {_PROJECT}"
+            f"SELECT * FROM merge_request_commits_metadata WHERE project_id = {PROJECT}"
             f" AND id = ANY(ARRAY(SELECT merge_request_commits_metadata_id FROM o{number}))"
         )
         joined = f"o{number} o LEFT JOIN ({metadata}) m ON m.id = o.merge_request_commits_metadata_id"
@@ -253,6 +262,8 @@ class _Builder:
         if child.database in self.databases:
             link = child.through.table if child.through else child.table
             key = child.through.to_parent if child.through else child.child_key
+            needed = [column for column, _ in child.where]
+            there = there and all(catalog.has(child.table, column) for column in needed)
             there = there and catalog.has(child.table) and catalog.has(link, key)
         if not there:
             self.missing.append(f"{path}.{child.name}")
@@ -289,10 +300,7 @@ class _Builder:
             texts.expression(f"{joined}.j")
             texts.literal("]")
             return
-        found = f"{joined}.j"
-        if (node.table, child.name) == ("boards", "milestone"):
-            cases = " ".join(f"WHEN {id} THEN '{json}'" for id, json in _BUILT_IN_MILESTONES.items())
-            found = f"coalesce({joined}.j, CASE {t}.milestone_id {cases} END)"
+        found = object_or_stand_in(self.renderer, node, child, t, f"{joined}.j")
         texts.expression(f"',\"{child.name}\":' || {found}")
 
 

@@ -46,7 +46,8 @@ class Statements:
     def ids(self, node: Node, parent: int, where: Sequence[str], order: str) -> list[int]:
         """Ids of a parent's children, in the order of the export."""
         conditions = " AND ".join([f"t.{node.child_key} = %s", *where])
-        query = f"SELECT t.id FROM {node.table} t WHERE {conditions} ORDER BY {order}"
+        table = self.renderer(node).catalog.name(node.table)
+        query = f"SELECT t.id FROM {table} t WHERE {conditions} ORDER BY {order}"
         return [int(row[0]) for row in self._fetch(node.database, query, (parent,))]
 
     def value(self, query: str, parameters: Sequence[Any]) -> Any:
@@ -87,6 +88,8 @@ class Statements:
 
         def fetch(path: str, ids: list[int]) -> Mapping[int, bytes]:
             node = nodes[path]
+            if not self.renderer(node).catalog.has(node.table, "id"):
+                return {}
             if path not in self._lookups:
                 beside = self._reader.settings.databases.beside(node.database)
                 self._lookups[path] = lookup_query(self.renderer(node), node, databases=beside)

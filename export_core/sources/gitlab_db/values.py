@@ -2,8 +2,8 @@
 
 Kinds: ``p`` note position (YAML), ``y`` any YAML, ``s`` YAML that the embedded instance's loader wrote, ``m``
 merge_params (YAML mapping), ``b`` commit of a branch, ``h`` default branch, ``d`` base64 diff, ``x`` diff in
-a file of its own, ``c`` text colour of a label. Their payloads are JSON. (``q``, a row in another database,
-is replaced before by ``lookups``.)
+a file of its own, ``c`` text colour of a label, ``z`` the object id of nothing. Their payloads are JSON.
+(``q``, a row in another database, is replaced before by ``lookups``.)
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ class Repositories(Protocol):
 
     def default_branch(self) -> str | None:
         """The branch that the exported project's HEAD points to, or the configured default."""
+        ...
+
+    def no_commit(self) -> str:
+        """The object id of nothing: 40 or 64 zeros."""
         ...
 
 
@@ -63,6 +67,7 @@ class Resolver:
             b"h": lambda _: self._repositories.default_branch(),
             b"d": decoded_diff,
             b"c": text_color,
+            b"z": lambda _: self._repositories.no_commit(),
         }
 
     def resolve(self, line: bytes) -> bytes:
@@ -88,7 +93,8 @@ class Resolver:
             value = json.loads(payload)
             return _encode(None if value is None else self._kinds[kind](value))
         except ruby_yaml.BrokenYaml as exc:
-            return self._missing(f"a serialised column is not readable YAML ({exc})", b"null")
+            instead = b"{}" if kind == b"m" else b"null"
+            return self._missing(f"a serialised column is not readable YAML ({exc})", instead)
 
     def _external(self, payload: list[Any]) -> bytes:
         merge_request_id, diff_id, store, offset, size, binary = payload
@@ -98,7 +104,7 @@ class Resolver:
             raw = self._diffs.read(merge_request_id, diff_id, store, (offset or 0, size))
         except MissingValue as exc:
             return self._missing(str(exc), b'""')
-        return _encode(decoded_diff(raw.decode("latin-1")) if binary else utf8_text(raw))
+        return _encode(decoded_diff(raw) if binary else utf8_text(raw))
 
     def _missing(self, what: str, instead: bytes) -> bytes:
         if not self._allow_missing:
@@ -111,13 +117,15 @@ def _encode(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def decoded_diff(text: str) -> str:
+def decoded_diff(diff: str | bytes) -> str:
     """A binary diff: strict base64 is decoded, anything else is kept as it is."""
+    raw = diff.encode() if isinstance(diff, str) else diff
     try:
-        raw = base64.b64decode(text, validate=True)
+        decoded = base64.b64decode(raw, validate=True)
     except (binascii.Error, ValueError):
-        raw = text.encode()
-    return utf8_text(raw)
+        return utf8_text(raw)
+    # Ruby's strict decoder accepts one spelling of a value only; Python's is more generous.
+    return utf8_text(decoded if base64.b64encode(decoded) == raw else raw)
 
 
 def utf8_text(raw: bytes) -> str:
