@@ -1,4 +1,4 @@
-"""``python -m tests.durability.child ...``: the real command line, with the fake source and points to die at."""
+"""``python -m tests.durability.child``: the real command line, with the fake source and points to die at."""
 
 from cli.main import main
 from tests import fake_source

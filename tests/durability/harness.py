@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.durability.kill_points import POINTS
-from tests.durability.scene import ROOT, Ended, Scene, digest
+from tests.durability.scene import Ended, Scene, digest
 
 FAKE = {"lines": 3000, "parts": 10, "width": 3000, "files": 60, "file_size": 90_000}
 """About 14 MB of archive: several chunks, several checkpoints, deferred files worth some checkpoints."""
-SAMPLE = ROOT.parent / "shared" / "archives" / "gitlab-13.8-sample.tar.gz"
+FAKE_PROJECT = "group/fake"
 OTHER_FILE_SYSTEM = Path("/dev/shm")
 MOST_KILLS = 5
 """Kills of one job, at most; the run after them is left alone."""
@@ -52,8 +52,9 @@ class Report:
 class Harness:
     """Kills the exports of one project of one scene."""
 
-    def __init__(self, scene: Scene, project: str, source: str, seed: int) -> None:
-        self.scene, self.project, self.source = scene, project, source
+    def __init__(self, scene: Scene, project: str, *, seed: int, how: str = "KILL") -> None:
+        self.scene, self.project, self.how = scene, project, how
+        self.source = "fake" if project == FAKE_PROJECT else "embedded"
         self.random = random.Random(seed)
         self.report = Report()
         begun = time.monotonic()
@@ -109,7 +110,7 @@ class Harness:
         while True:
             spec = next(specs) if left else ""
             before = len(self.scene.reads())
-            ended = self.scene.run(*words, kill=spec)
+            ended = self.scene.run(*words, kill=spec, how=self.how)
             job = next((job for job in self.scene.store.list() if job.id not in earlier), None)
             assert not done & set(self.scene.reads()[before:]), f"finished parts were read again: {spec}"
             if job is not None:
@@ -118,6 +119,8 @@ class Harness:
                 self._look(job.id, ended, spec)
             if not ended.killed:
                 break
+            if self.how != "KILL":
+                assert "continue with: packmule resume" in ended.stderr
             left -= 1
             self.report.kills[spec.partition(":")[0]] += 1
             self.report.phases[str(job.phase) if job else "none"] += 1
@@ -132,32 +135,35 @@ class Harness:
             assert {status for status, _, _ in parts.values()} == {"finished"}
 
 
-def embedded_scene() -> tuple[Scene, str]:
-    """A scene whose embedded instance holds a real GitLab project."""
+def demo_scene(scale: int = 0) -> tuple[Scene, str]:
+    """A scene whose embedded instance holds packmule's demo project, and the project's path."""
     scene = Scene()
-    scene.good("import", str(SAMPLE), "--as", "group/sample")
-    return scene, "group/sample"
+    scene.good("demo", "--no-export", *(["--scale", str(scale)] if scale else []))
+    return scene, f"packmule/scale-{scale}" if scale else "packmule/demo"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=250)
-    parser.add_argument("--embedded-kills", type=int, default=40)
+    parser.add_argument("--kills", type=int, default=250, help="on the fake source")
+    parser.add_argument(
+        "--embedded-kills", type=int, default=40, help="on a project of the embedded instance"
+    )
+    parser.add_argument("--scale", type=int, default=1500, help="issues of that project")
+    parser.add_argument("--how", default="KILL", choices=["KILL", "TERM", "INT"])
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if options.kills:
-        scene = Scene(**FAKE)
-        try:
-            print("fake source:", Harness(scene, "group/fake", "fake", options.seed).run(options.kills))
-        finally:
-            scene.close()
-    if options.embedded_kills and SAMPLE.exists():
-        scene, project = embedded_scene()
-        try:
-            harness = Harness(scene, project, "embedded", options.seed)
-            print("embedded instance:", harness.run(options.embedded_kills))
-        finally:
-            scene.close()
+        _attack(Scene(**FAKE), FAKE_PROJECT, options.kills, options)
+    if options.embedded_kills:
+        _attack(*demo_scene(options.scale), options.embedded_kills, options)
+
+
+def _attack(scene: Scene, project: str, kills: int, options: argparse.Namespace) -> None:
+    try:
+        harness = Harness(scene, project, seed=options.seed, how=options.how)
+        print(f"{project}, SIG{options.how}:", harness.run(kills))
+    finally:
+        scene.close()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Places in an export at which a process kills itself: the harness names one, the product knows of none.
 
 ``DURABILITY_KILL=<point>:<n>`` kills with SIGKILL when the point is reached for the n-th time;
-``DURABILITY_KILL=after:<seconds>`` so long after the job was claimed. SIGKILL is not catchable, so what the
-process leaves is what a power switch for one process leaves.
+``DURABILITY_KILL=after:<seconds>`` so long after the job was claimed. SIGKILL cannot be caught: nothing is
+tidied up. ``DURABILITY_HOW`` names another signal (``TERM``, ``INT``), or ``hold``: then the process makes
+the file ``held`` in the directory ``DURABILITY_CONTROL`` and waits there until it finds a file ``go``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from export_core import archive, atomic, deferred_record, exporter, segment, store
+from export_core import archive, atomic, deferred_record, exporter, heartbeat, segment, store
 
 PHASES = ("planning", "exporting", "archiving", "delivering")
 POINTS: tuple[tuple[str, int], ...] = (
@@ -62,21 +63,35 @@ class Killer:
         with self._lock:
             self.number -= 1
             if self.number <= 0:
-                kill()
+                strike()
 
     def _later(self) -> None:
         time.sleep(self.number)
-        kill()
+        strike()
 
 
-def kill() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
+def strike() -> None:
+    """Kill, stop or hold this process. A signal is sent once, a hold happens once."""
+    how = os.environ.pop("DURABILITY_HOW", "KILL")
+    if how == "hold":
+        _hold(Path(os.environ["DURABILITY_CONTROL"]))
+    elif how:
+        os.environ["DURABILITY_HOW"] = ""
+        os.kill(os.getpid(), getattr(signal, f"SIG{how}"))
+
+
+def _hold(control: Path) -> None:
+    os.environ["DURABILITY_HOW"] = ""
+    (control / "held").touch()
+    while not (control / "go").exists():
+        time.sleep(0.01)
 
 
 def install() -> None:
     """Make the points known, in this process."""
     killer = Killer(os.environ.get("DURABILITY_KILL", ""))
     jobs = store.JobStore
+    heartbeat.INTERVAL = 0.1  # what other terminals ask is heard at once
     for method, point in (
         ("claim", "claimed"),
         ("save_plan", "planned"),
@@ -88,6 +103,7 @@ def install() -> None:
     ):
         after(jobs, method, killer, point)
     before(jobs, "finish", killer, "delivered")
+    after(jobs, "start_part", killer, lambda _self, _job, relation, *_: f"begun-{relation}")
     after(jobs, "set_phase", killer, lambda _self, _job, phase: f"phase-{phase}")
     before(jobs, "save_checkpoint", killer, lambda _self, _job, name, _value: f"un{_checkpoint(name)}")
     after(jobs, "save_checkpoint", killer, lambda _self, _job, name, _value: _checkpoint(name))

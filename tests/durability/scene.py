@@ -1,4 +1,4 @@
-"""A home of packmule's own in which exports are killed and resumed, and what can be seen of it from outside."""
+"""A home in which exports are killed and resumed, and what can be seen of it from outside."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ class Ended:
 
     @property
     def killed(self) -> bool:
-        return self.code == -9
+        """Killed, or stopped in an orderly way."""
+        return self.code in (-9, 130)
 
 
 class Scene:
@@ -61,22 +62,24 @@ class Scene:
         rest = {name: value for name, value in os.environ.items() if name not in names}
         return {**rest, **own, "TMPDIR": str(self.temporary), "SOURCE_DATE_EPOCH": EPOCH, **more}
 
-    def start(self, *words: str, kill: str = "", **more: Any) -> subprocess.Popen[str]:
-        """Start packmule; with ``kill`` it dies at that point."""
+    def start(self, *words: str, kill: str = "", how: str = "KILL", **more: Any) -> subprocess.Popen[str]:
+        """Start packmule; at the point ``kill`` it dies, or what else ``how`` says."""
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.durability.child", *words],
             cwd=ROOT,
-            env=self.environment(DURABILITY_KILL=kill),
+            env=self.environment(
+                DURABILITY_KILL=kill, DURABILITY_HOW=how, DURABILITY_CONTROL=str(self.control)
+            ),
             text=True,
             **{**pipes, **more},
         )
         self._started.append(process)
         return process
 
-    def run(self, *words: str, kill: str = "", **more: Any) -> Ended:
+    def run(self, *words: str, kill: str = "", how: str = "KILL", **more: Any) -> Ended:
         """Run packmule to its end."""
-        process = self.start(*words, kill=kill, **more)
+        process = self.start(*words, kill=kill, how=how, **more)
         out, err = process.communicate(timeout=120)
         return Ended(process.returncode, out, err)
 
@@ -119,6 +122,21 @@ class Scene:
     def hang(self, place: str) -> None:
         (self.control / f"hang-{place}").touch()
 
+    def held(self, *words: str, at: str) -> subprocess.Popen[str]:
+        """Start packmule and wait until it stands still at a point."""
+        process = self.start(*words, kill=at, how="hold")
+        self.wait_for(lambda: (self.control / "held").exists() or process.poll() is not None)
+        assert process.poll() is None, process.communicate()
+        return process
+
+    def let_go(self, process: subprocess.Popen[str]) -> Ended:
+        """Let a held process go on, to its end."""
+        (self.control / "go").touch()
+        out, err = process.communicate(timeout=60)
+        for name in ("held", "go"):
+            (self.control / name).unlink()
+        return Ended(process.returncode, out, err)
+
     def free(self, place: str) -> None:
         (self.control / f"hang-{place}").unlink()
 
@@ -132,7 +150,7 @@ class Scene:
         """Files that should not be there when no job is unfinished: work directories, temporary files."""
         places = [self.home / "jobs", self.home / "archives", self.temporary]
         found = [path for place in places if place.is_dir() for path in place.rglob("*") if path.is_file()]
-        found += [path for path in (self.home / "jobs").glob("*")] if (self.home / "jobs").is_dir() else []
+        found += list((self.home / "jobs").glob("*")) if (self.home / "jobs").is_dir() else []
         found += list(self.root.rglob(".packmule-*"))
         return sorted(str(path) for path in set(found) if not self._is_kept(path))
 

@@ -1,0 +1,34 @@
+"""A little of the kill harness; ``python -m tests.durability.harness`` does it at length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.durability.harness import FAKE, FAKE_PROJECT, Harness
+from tests.durability.scene import Scene
+
+
+@pytest.fixture
+def large() -> Iterator[Scene]:
+    made = Scene(**FAKE)
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+def test_kills_of_a_fake_project(large: Scene, seed: int) -> None:
+    report = Harness(large, FAKE_PROJECT, seed=seed).run(9)
+    assert report.kills.total() >= 9
+    assert report.kept > 0, "no kill came late enough to find anything finished"
+
+
+def test_kills_of_a_project_in_the_embedded_instance(demo: Scene) -> None:
+    report = Harness(demo, "packmule/demo", seed=13).run(6)
+    assert report.kills.total() >= 6
+
+
+@pytest.mark.parametrize("how", ["TERM", "INT"])
+def test_orderly_stops_of_a_fake_project(large: Scene, how: str) -> None:
+    assert Harness(large, FAKE_PROJECT, seed=14, how=how).run(4).kills.total() >= 4
