@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 import signal
 import sys
@@ -15,6 +14,7 @@ import typer
 
 from cli.lazy import Context, Entry, LazyGroup
 from cli.output import Output
+from cli.streams import finish, forget_stdout, prepare
 from export_core import __version__
 from export_core.errors import Interrupted, PackmuleError
 
@@ -84,14 +84,17 @@ class PackmuleGroup(LazyGroup):
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
         """Run one command line and leave with its exit code."""
         words = hoisted(sys.argv[1:] if args is None else args)
-        sys.exit(self._bounded(words, {**extra, "standalone_mode": False, "prog_name": "packmule"}))
-
-    def _bounded(self, words: list[str], extra: dict[str, Any]) -> int:
         invocation = Invocation(debug="--debug" in words)
-        extra.setdefault("obj", invocation)
+        extra |= {"standalone_mode": False, "prog_name": "packmule", "obj": invocation}
+        code = self._bounded(words, invocation, extra)
+        final, trouble = finish(code)
+        if trouble is not None and not code:
+            invocation.output.message(f"packmule: {trouble}")
+        sys.exit(final)
+
+    def _bounded(self, words: list[str], invocation: Invocation, extra: dict[str, Any]) -> int:
         try:
             returned = super().main(words, **extra)
-            sys.stdout.flush()
             return returned if isinstance(returned, int) else 0
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the one boundary
             return _report(error, invocation, as_json="--json" in words)
@@ -103,7 +106,7 @@ class PackmuleGroup(LazyGroup):
         except BrokenPipeError:
             if not _reader_is_gone():
                 raise
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            forget_stdout()
             return 128 + signal.SIGPIPE
 
 
@@ -213,5 +216,6 @@ def hoisted(args: Sequence[str]) -> list[str]:
 
 def main() -> NoReturn:
     """The console script."""
+    prepare()
     app()
     raise AssertionError("unreachable: app() leaves with an exit code")

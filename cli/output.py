@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
+
+from export_core.errors import PackmuleError
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_UNBOUNDED = 10_000
+"""Cells of a line that goes into a pipe or a file, where nothing is to be cut."""
+
+
+class OutputLost(PackmuleError):
+    """A result cannot be written to stdout: a full disk, for example."""
 
 
 class Output:
@@ -32,19 +43,51 @@ class Output:
         if self.json_printed:
             raise RuntimeError("a second JSON document was about to be printed")
         self.json_printed = True
-        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-        sys.stdout.flush()
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        if not _encodable(text):
+            text = json.dumps(document, indent=2)
+        with _stdout_at_fault():
+            sys.stdout.write(text + "\n")
+            sys.stdout.flush()
 
     def out(self, item: Any) -> None:
         """Print a text as it is, or a rich renderable as wide as the terminal."""
-        if isinstance(item, str):
-            sys.stdout.write(item + "\n")
-            return
-        from rich.console import Console
-
-        Console(highlight=False).print(item)
+        with _stdout_at_fault():
+            sys.stdout.write((item if isinstance(item, str) else _drawn(item)) + "\n")
 
     def message(self, text: str) -> None:
-        """A line for people, on stderr."""
-        sys.stderr.write(text + "\n")
-        sys.stderr.flush()
+        """A line for people, on stderr; that nobody is there any more to read it is no error."""
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text + "\n")
+            sys.stderr.flush()
+
+
+@contextlib.contextmanager
+def _stdout_at_fault() -> Iterator[None]:
+    """A reader that has left is not at fault; the boundary knows what to do about it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as exc:
+        raise OutputLost(f"stdout cannot be written: {exc.strerror}") from exc
+
+
+def _encodable(text: str) -> bool:
+    """Whether stdout's encoding has all characters of a text, without a stand-in for any."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _drawn(item: Any) -> str:
+    """A renderable as text: as wide as the terminal, or as wide as it likes where there is none."""
+    from rich.console import Console
+
+    has_width = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    console = Console(highlight=False, width=None if has_width else _UNBOUNDED)
+    with console.capture() as captured:
+        console.print(item, soft_wrap=True)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())

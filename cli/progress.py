@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from cli.quantities import human_bytes, human_count, human_seconds
+from cli.quantities import counted, human_bytes, human_count, human_seconds
 from cli.tally import BytesTally, JobTally, RelationTally, Tally
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 PLAIN_INTERVAL = 10.0
 """Seconds between two lines about the same phase where nobody watches."""
+
+LONG = 2.0
+"""Seconds from which on a relation is worth a line of its own; most take next to none."""
 
 Say = Callable[[str], None]
 
@@ -101,7 +104,7 @@ class Milestones:
 
 
 class PlainView:
-    """A line when a phase begins, a line for every finished relation, and a sign of life now and then."""
+    """A line when a phase begins, one for every relation that took long, and a sign of life now and then."""
 
     interval = 0.5
 
@@ -115,13 +118,19 @@ class PlainView:
         """Tell what is new."""
         now = tally.clock()
         for number, job in tally.jobs.items():
-            news = [_milestone_line(job, *reached, now) for reached in self._milestones.new(number, job)]
+            reached = self._milestones.new(number, job)
+            news = [_milestone_line(job, *one, now) for one in reached if is_worth_a_line(job, *one, now)]
             if not news and not job.status and now - self._spoken.setdefault(number, now) >= PLAIN_INTERVAL:
                 news = [standing(job, now)]
             for text in news:
                 self._say(f"job {number}: {text}")
                 self._spoken[number] = now
         self._warnings.look(tally)
+
+
+def is_worth_a_line(job: JobTally, kind: str, name: str, now: float) -> bool:
+    """Whether something that was reached is told: phases, and relations that took long."""
+    return kind != "relation" or job.relations[name].seconds(now) >= LONG
 
 
 def _milestone_line(job: JobTally, kind: str, name: str, now: float) -> str:
@@ -132,10 +141,8 @@ def _milestone_line(job: JobTally, kind: str, name: str, now: float) -> str:
 
 def relation_line(name: str, relation: RelationTally, now: float) -> str:
     """A finished relation in a line."""
-    if relation.began is None or not relation.lines_done:
-        return f"{name} done"
-    seconds = (relation.ended or now) - relation.began
-    return f"{name}: {human_count(relation.lines_done)} lines in {human_seconds(seconds)}"
+    took = human_seconds(relation.seconds(now))
+    return f"{name}: {counted(relation.lines_done, 'line')} in {took}"
 
 
 def standing(job: JobTally, now: float) -> str:
@@ -146,7 +153,7 @@ def standing(job: JobTally, now: float) -> str:
     parts = sum(relation.parts for relation in job.relations.values())
     done = sum(relation.parts_done for relation in job.relations.values())
     lines = sum(relation.lines_done for relation in job.relations.values())
-    return f"{job.phase}: {done} of {parts} parts, {human_count(lines)} lines"
+    return f"{job.phase}: {human_count(done)} of {counted(parts, 'part')}, {counted(lines, 'line')}"
 
 
 def moved_text(moved: BytesTally) -> str:
@@ -165,5 +172,5 @@ def left_text(moved: BytesTally, now: float) -> str:
 def lines_text(relation: RelationTally) -> str:
     """``1,200 of 20,000 lines``, or parts where the source does not count lines."""
     if relation.lines is None:
-        return f"{relation.parts_done} of {relation.parts} parts"
-    return f"{human_count(relation.lines_done)} of {human_count(relation.lines)} lines"
+        return f"{human_count(relation.parts_done)} of {counted(relation.parts, 'part')}"
+    return f"{human_count(relation.lines_done)} of {counted(relation.lines, 'line')}"

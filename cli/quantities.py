@@ -1,4 +1,4 @@
-"""Durations as people write them on the command line and in config.toml: ``24h``, ``7d``."""
+"""Durations as people write them (``24h``, ``7d``), and quantities as people read them."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ def human_bytes(count: float) -> str:
 def human_count(count: float) -> str:
     """``950``, ``20,000``, ``1.2M``."""
     return f"{count:,.0f}" if count < 1e6 else f"{count / 1e6:.1f}M"
+
+
+def counted(count: int, word: str) -> str:
+    """``1 line``, ``20,000 lines``."""
+    return f"{human_count(count)} {word}" + ("" if count == 1 else "s")
 
 
 def human_seconds(seconds: float) -> str:

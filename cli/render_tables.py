@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from cli.quantities import human_bytes, human_count, human_seconds
+from cli.quantities import human_bytes
 from cli.render import age, destination, duration, one_line, relations_of
-from export_core.job import Job, JobStatus, PartStatus, RelationState
+from cli.render_fit import Cut, printable
+from cli.render_relations import RelationsTable
+from export_core.job import Job, JobStatus
 
 STATUS_STYLES = {
     JobStatus.QUEUED: "blue",
@@ -21,31 +25,49 @@ STATUS_STYLES = {
     JobStatus.CANCELLED: "bright_black",
     JobStatus.INTERRUPTED: "magenta",
 }
-PART_STYLES = {
-    PartStatus.QUEUED: "bright_black",
-    PartStatus.STARTED: "yellow",
-    PartStatus.FINISHED: "green",
-    PartStatus.FAILED: "bold red",
-}
-BAR_WIDTH = 32
-"""Cells of the timeline."""
+_NAMES = 14
+"""Cells of the names of a job's facts."""
+_RIGHT = ("job", "age", "took", "size")
+_JOB_COLUMNS = {
+    "job": 0, "age": 60, "took": 76, "size": 68, "status": 0, "project": 0, "destination or error": 50,
+}  # fmt: skip
+"""The columns of ``list``, each from the terminal's width on that has room for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobsTable:
+    """Jobs, one a line; narrow terminals see fewer columns, ``show`` tells all of a job."""
+
+    jobs: Sequence[Job]
+    now: datetime
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        names = [name for name, least in _JOB_COLUMNS.items() if options.max_width >= least]
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for name in names:
+            heading = Cut(name, keep_start=True)
+            table.add_column(heading, justify="right" if name in _RIGHT else "left", no_wrap=name in _RIGHT)
+        for job in self.jobs:
+            cells = _job_cells(job, self.now)
+            table.add_row(*(cells[name] for name in names))
+        yield table
 
 
 def jobs_table(jobs: Sequence[Job], now: datetime) -> RenderableType:
     """Jobs, one a row."""
-    if not jobs:
-        return Text("no jobs; packmule export PROJECT makes one")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("job", "age", "took", "size"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("status", no_wrap=True)
-    table.add_column("project", overflow="fold")
-    table.add_column("destination or error", overflow="fold")
-    for job in jobs:
-        size = human_bytes(job.archive.size) if job.archive else ""
-        cells = (str(job.id), age(job, now), duration(job, now), size)
-        table.add_row(*cells, _status(job), Text(job.project), _whereabouts(job))
-    return table
+    return JobsTable(jobs, now) if jobs else Text("no jobs; packmule export PROJECT makes one")
+
+
+def _job_cells(job: Job, now: datetime) -> dict[str, RenderableType]:
+    return {
+        "job": str(job.id),
+        "age": age(job, now),
+        "took": duration(job, now),
+        "size": human_bytes(job.archive.size) if job.archive else "",
+        "status": _status(job),
+        "project": Cut(job.project),
+        "destination or error": _whereabouts(job),
+    }
 
 
 def _status(job: Job) -> Text:
@@ -53,45 +75,48 @@ def _status(job: Job) -> Text:
     return Text(f"{job.status}{phase}", style=STATUS_STYLES[job.status])
 
 
-def _whereabouts(job: Job) -> Text:
+def _whereabouts(job: Job) -> RenderableType:
     if job.error is not None:
-        return Text(one_line(job.error.message), style="red")
+        return Cut(one_line(job.error.message), "red", keep_start=True)
     if job.archive_removed_at is not None:
-        return Text("archive removed", style="bright_black")
-    return Text(destination(job))
+        return Cut("archive removed", "bright_black")
+    return Cut(destination(job))
 
 
 def job_view(job: Job, now: datetime) -> RenderableType:
     """All about one job, from top to bottom."""
-    pieces: list[RenderableType] = [_facts(job, now)]
+    pieces: list[RenderableType] = [*_facts(job, now)]
     if job.relations:
-        pieces += [Text(), _relations(job.relations)]
+        pieces += [Text(), RelationsTable(job.relations)]
     if len(job.snapshots) > 1:
         pieces += [Text(), _mixed(job)]
     if job.warnings:
         pieces += [Text(), Text("warnings", style="bold")]
-        pieces += [Text(f"  {warning}", style="yellow") for warning in job.warnings]
+        pieces += [_paragraph(warning, "yellow") for warning in job.warnings]
     if job.error is not None:
         pieces += [Text(), *_error(job)]
     return Group(*pieces)
 
 
-def _facts(job: Job, now: datetime) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
+def _paragraph(text: str, style: str = "") -> RenderableType:
+    return Padding(Text(one_line(text), style=style, no_wrap=False), (0, 0, 0, 2))
+
+
+def _facts(job: Job, now: datetime) -> Iterator[Text]:
+    """One line each, never broken by us: a terminal gives a long path back in one piece when it is copied."""
     for name, value in _fact_rows(job, now):
         if value:
-            table.add_row(name, value)
-    return table
+            yield Text.assemble((name.ljust(_NAMES), "bold"), value)
 
 
 def _fact_rows(job: Job, now: datetime) -> Iterator[tuple[str, str | Text]]:
     archive, owner = job.archive, job.owner
+    place, kept = destination(job), archive.path if archive else None
     yield f"job {job.id}", _status(job)
-    yield "project", Text(job.project)
-    yield "source", Text(job.request.source)
-    yield "strategy", Text(f"{job.request.strategy.name} -> {destination(job)}")
+    yield "project", printable(job.project)
+    yield "source", printable(job.request.source)
+    yield "strategy", job.request.strategy.name
+    yield "destination", "" if place == kept else printable(place)
     yield "created", f"{job.created_at} ({age(job, now)} ago)"
     yield "started", job.started_at or ""
     yield "ended", job.finished_at or ""
@@ -99,67 +124,19 @@ def _fact_rows(job: Job, now: datetime) -> Iterator[tuple[str, str | Text]]:
     yield "attempts", str(job.attempts) if job.attempts > 1 else ""
     yield "next attempt", job.retry_at or ""
     yield "run by", f"process {owner.pid} on {owner.host}, heartbeat {job.heartbeat_at}" if owner else ""
-    yield (
-        "archive",
-        Text(f"{archive.path or 'no local copy'} ({human_bytes(archive.size)})" if archive else ""),
-    )
+    yield "archive", printable(kept or "no local copy") if archive else ""
+    yield "size", f"{human_bytes(archive.size)} ({archive.size:,} bytes)" if archive else ""
     yield "removed", job.archive_removed_at or ""
     yield "sha256", archive.sha256 if archive else ""
     yield "reused from", f"job {job.reused_from}: nothing had changed" if job.reused_from else ""
     yield "snapshot", f"taken {job.snapshots[0].taken_at}" if len(job.snapshots) == 1 else ""
 
 
-def _relations(relations: Sequence[RelationState]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("relation", no_wrap=True)
-    for name in ("lines", "bytes", "parts", "took"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("when", no_wrap=True)
-    for relation, bar in zip(relations, timeline(relations, BAR_WIDTH), strict=True):
-        done, parts = relation.parts_finished, relation.parts
-        table.add_row(
-            Text(relation.name, style=PART_STYLES[relation.status]),
-            human_count(relation.lines),
-            human_bytes(relation.bytes),
-            str(parts) if done == parts else f"{done}/{parts}",
-            human_seconds(relation.seconds) if relation.started_at else "",
-            Text(bar, style=PART_STYLES[relation.status]),
-        )
-    return table
-
-
-def timeline(relations: Sequence[RelationState], width: int) -> list[str]:
-    """A bar for each relation on one common scale: where it stands is when the relation was worked on.
-
-    A relation that has not ended reaches to the end of what is known; one that has not begun is empty.
-    """
-    starts = [_seconds(relation.started_at) for relation in relations if relation.started_at]
-    ends = [_seconds(relation.finished_at) for relation in relations if relation.finished_at]
-    if not starts:
-        return [""] * len(relations)
-    first, last = min(starts), max(starts + ends)
-    scale = width / (last - first) if last > first else 0.0
-    return [_bar(relation, first, last, scale).ljust(width) for relation in relations]
-
-
-def _bar(relation: RelationState, first: float, last: float, scale: float) -> str:
-    if relation.started_at is None:
-        return ""
-    end = _seconds(relation.finished_at) if relation.finished_at else last
-    begin_cell = int((_seconds(relation.started_at) - first) * scale)
-    end_cell = max(round((end - first) * scale), begin_cell + 1)
-    return " " * begin_cell + "━" * (end_cell - begin_cell)
-
-
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()
-
-
 def _mixed(job: Job) -> Group:
     """Which relations came from which snapshot: a mixed export is never hidden."""
     title = Text("read from several snapshots, because the export was interrupted", style="bold yellow")
     lines = [
-        Text(f"  {snapshot.number}  {snapshot.taken_at}  {', '.join(names) or 'nothing'}")
+        _paragraph(f"{snapshot.number}  {snapshot.taken_at}  {', '.join(names) or 'nothing'}")
         for snapshot in job.snapshots
         for names in (relations_of(snapshot, job.relations),)
     ]
@@ -168,6 +145,6 @@ def _mixed(job: Job) -> Group:
 
 def _error(job: Job) -> Iterator[Text]:
     if job.error is not None:
-        yield Text(f"{job.error.kind}: {job.error.message}", style="bold red")
+        yield Text(f"{job.error.kind}: {job.error.message}", style="bold red", no_wrap=False)
         if job.error.hint:
-            yield Text(f"hint: {job.error.hint}")
+            yield Text(f"hint: {job.error.hint}", no_wrap=False)

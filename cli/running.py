@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from cli.quantities import human_bytes, human_count, human_seconds
+from cli.quantities import counted, human_bytes, human_seconds
 from cli.signals import stopping
 from export_core.errors import ExportFailed, Interrupted, PackmuleError
 from export_core.job import Job, JobStatus
@@ -95,18 +95,18 @@ def exit_code_of(jobs: Iterable[Job]) -> int:
 
 
 def closing_words(job: Job, seconds: float | None = None) -> str:
-    """A finished job in a sentence or two, for stderr."""
+    """A finished job in a sentence or two, for stderr; its place is on stdout."""
     lines = sum(relation.lines for relation in job.relations)
-    facts = [f"{len(job.relations)} relations", f"{human_count(lines)} lines"]
+    facts = [counted(len(job.relations), "relation"), counted(lines, "line")]
     if job.archive:
         facts.insert(0, human_bytes(job.archive.size))
     if seconds is not None:
         facts.append(human_seconds(seconds))
-    text = f"job {job.id} finished: {job.project} -> {place_of(job)} ({', '.join(facts)})"
+    text = f"job {job.id} finished: {job.project} ({', '.join(facts)})"
     if job.reused_from is not None:
         text += f"\nnothing changed since job {job.reused_from}: its archive was reused"
     if job.incomplete:
         text += "\nthe archive is incomplete: what --allow-missing left out is among the warnings"
     if job.warnings:
-        text += f"\n{len(job.warnings)} warnings; packmule show {job.id} lists them"
+        text += f"\n{counted(len(job.warnings), 'warning')}: see packmule show {job.id}"
     return text

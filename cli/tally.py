@@ -27,11 +27,18 @@ class RelationTally:
         """Whether nothing is left to do."""
         return self.parts_done >= self.parts
 
+    def seconds(self, now: float) -> float:
+        """How long it has been worked on in this run."""
+        return 0.0 if self.began is None else (self.ended or now) - self.began
+
     def rate(self, now: float) -> float:
         """Lines per second since it began in this run."""
-        if self.began is None:
-            return 0.0
-        return (self.lines_done - self.lines_before) / max((self.ended or now) - self.began, 0.001)
+        return 0.0 if self.began is None else self.lines_here / max(self.seconds(now), 0.001)
+
+    @property
+    def lines_here(self) -> int:
+        """Lines of this run."""
+        return self.lines_done - self.lines_before
 
 
 @dataclass(slots=True)
@@ -59,9 +66,11 @@ class BytesTally:
 class JobTally:
     """One job, all added up."""
 
+    began: float = 0.0
     project: str = ""
     resumed: bool = False
     phase: str = ""
+    phase_began: float = 0.0
     relations: dict[str, RelationTally] = field(default_factory=dict)
     bytes: dict[str, BytesTally] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -81,14 +90,16 @@ class Tally:
     def __call__(self, event: events.Event) -> None:
         """Add an event. Called from every worker thread."""
         with self.lock:
-            self._add(self.jobs.setdefault(event.job, JobTally()), event)
+            if event.job not in self.jobs:
+                self.jobs[event.job] = JobTally(self.clock())
+            self._add(self.jobs[event.job], event)
 
     def _add(self, job: JobTally, event: events.Event) -> None:
         match event:
             case events.JobStarted():
                 job.project, job.resumed = event.project, event.resumed
             case events.PhaseStarted():
-                job.phase = event.phase
+                job.phase, job.phase_began = event.phase, self.clock()
                 job.milestones.append(("phase", event.phase))
             case events.RelationPlanned():
                 job.relations[event.relation] = RelationTally(

@@ -114,6 +114,8 @@ def test_plain_lines_where_nobody_watches() -> None:
     assert look(BytesMoved(1, "delivering", 1_000_000, 3_000_000), later=10) == [
         "job 1: delivering 1.0 MB of 3.0 MB, 100 KB/s, 20 s left"
     ]
+    quick = [RelationPlanned(1, "labels", 1, 1), PartStarted(1, "labels", 0)]
+    assert look(*quick, PartFinished(1, "labels", 0, 1, 10)) == [], "what takes no time is not told"
     assert look(WarningRaised(1, "mind this")) == ["warning: mind this"]
     assert look(JobEnded(1, "finished"), later=60) == []
 
@@ -165,12 +167,51 @@ class TestLive:
         assert "50 lines/s" in text
 
     def test_a_finished_relation_leaves_a_line(self, screen: io.StringIO) -> None:
-        tally = tally_of(RelationPlanned(1, "labels", 1, 5), PartStarted(1, "labels", 0))
-        tally(PartFinished(1, "labels", 0, 5, 10))
-        assert "labels: 5 lines in 0.0 s" in self.show(screen, tally)
+        clock = Clock()
+        tally = tally_of(RelationPlanned(1, "labels", 1, 1), PartStarted(1, "labels", 0), clock=clock)
+        clock.now += 3
+        tally(PartFinished(1, "labels", 0, 1, 10))
+        assert "labels: 1 line in 3.0 s" in self.show(screen, tally)
+
+    def test_what_comes_and_goes_at_once_is_not_drawn(self, screen: io.StringIO) -> None:
+        clock = Clock()
+        names = [f"relation_{number}" for number in range(5)]
+        tally = tally_of(JobStarted(1, "a/b"), PhaseStarted(1, "exporting"), clock=clock)
+        for event in [*map(planned, names), *(PartStarted(1, name, 0) for name in names)]:
+            tally(event)
+        clock.now += 0.5
+        text = self.show(screen, tally)
+        assert "relation_" not in text
+        assert "exporting" in text
+        assert "0 of 2,000 lines" in text
+
+    @pytest.mark.parametrize("width", [40, 79, 80, 120, 200])
+    def test_no_line_is_wider_than_the_terminal(self, width: int) -> None:
+        from rich.console import Console
+
+        from cli.progress_live import live_view
+
+        clock, screen = Clock(), io.StringIO()
+        names = ["container_expiration_policy", "merge_requests"]
+        plans = [RelationPlanned(1, name, 9_000, 123_456_789) for name in names]
+        tally = tally_of(PhaseStarted(1, "exporting"), *plans, clock=clock)
+        for name in names:
+            tally(PartStarted(1, name, 0))
+            tally(PartFinished(1, name, 0, 999_999, 1))
+        clock.now += 3
+        with live_view(Console(file=screen, force_terminal=True, width=width, color_system=None)) as view:
+            view.look(tally)
+            picture = screen.getvalue().rpartition("\x1b[2K")[2]
+        lines = picture.splitlines()
+        assert len(lines) == 3
+        assert max(map(len, lines)) <= width
 
     def test_bytes_of_the_phase(self, screen: io.StringIO) -> None:
-        tally = tally_of(PhaseStarted(1, "archiving"), BytesMoved(1, "archiving", 5_000_000, 10_000_000))
+        clock = Clock()
+        tally = tally_of(
+            PhaseStarted(1, "archiving"), BytesMoved(1, "archiving", 5_000_000, 10_000_000), clock=clock
+        )
+        clock.now += 1
         assert "5.0 MB of 10.0 MB" in self.show(screen, tally)
 
     def test_a_name_is_never_markup(self, screen: io.StringIO) -> None:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import io
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
+from cli.quantities import counted
 from cli.render import age, cleanup_json, destination, duration, removal_line
-from cli.render_tables import timeline
+from cli.render_fit import Cut, printable, shortened
+from cli.render_relations import RelationsTable, timeline
+from cli.render_tables import job_view, jobs_table
 from export_core.cleaner import Removal, RemovalKind
-from export_core.job import ArchiveInfo, Job, JobRequest, JobStatus, PartStatus, RelationState, StrategyChoice
+from export_core.job import (
+    ArchiveInfo,
+    ErrorInfo,
+    Job,
+    JobRequest,
+    JobStatus,
+    PartStatus,
+    RelationState,
+    StrategyChoice,
+)
 from export_core.removal import Result
 
 T0 = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -98,3 +115,110 @@ def test_removals_in_words_and_in_json() -> None:
     }
     assert [removal["removed"] for removal in document["removals"]] == [True, False]
     assert not any(removal["removed"] for removal in cleanup_json([gone, kept], dry_run=True)["removals"])
+
+
+def drawn(item: object, width: int, encoding: str = "utf-8") -> list[str]:
+    class File(io.StringIO):
+        @property
+        def encoding(self) -> str:  # type: ignore[override]
+            return encoding
+
+    file = File()
+    Console(file=file, width=width, color_system=None).print(item, soft_wrap=True)
+    return [line.rstrip() for line in file.getvalue().splitlines()]
+
+
+def test_counted() -> None:
+    assert [counted(number, "line") for number in (0, 1, 2, 20_000)] == [
+        "0 lines", "1 line", "2 lines", "20,000 lines"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["/very/long/path/to/an/archive.tar.gz", "長い名前" * 10, "e\u0301" * 40])
+def test_a_shortened_text_fits_and_keeps_both_ends(text: str) -> None:
+    for width in range(1, 40):
+        short = shortened(text, width, "…")
+        assert cell_len(short) <= width
+        if 8 <= width < cell_len(text):
+            head, tail = short.split("…")
+            assert text.startswith(head)
+            assert text.endswith(tail)
+            assert cell_len(short) >= width - 2
+    assert shortened(text, 1000, "…") == text
+    assert shortened("an error message", 9, "…", keep_start=True) == "an error…"
+
+
+def test_what_could_steer_a_terminal_is_shown_as_an_escape() -> None:
+    assert printable("a\x1b[31m\n\udcff ü") == r"a\x1b[31m\n\udcff ü"
+    assert drawn(Cut("x" * 12), 9, "ascii") == ["xx...xxxx"]
+
+
+def a_job(number: int, **more: Any) -> Job:
+    asked = JobRequest("group/" + "sub/" * 8 + "project", "embedded", only=())
+    archive = ArchiveInfo(f"/srv/{'deep/' * 30}{number}.tar.gz", 13_800_000, "ab" * 32)
+    times = {"started_at": at(0), "finished_at": at(600)}
+    job = replace(JOB, id=number, request=asked, status=JobStatus.FINISHED, archive=archive, **times)
+    return replace(job, **more)
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_every_job_is_one_line_that_fits(width: int) -> None:
+    failed = a_job(7, status=JobStatus.FAILED, error=ErrorInfo("RelationFailed", "it is\nbroken " * 20))
+    lines = drawn(jobs_table([a_job(123456), failed], T0), width)
+    assert len(lines) == 3
+    assert max(cell_len(line) for line in lines) <= width
+    if width >= 80:
+        assert re.search(
+            r"123456 +\S+ s +10:00 min +13.8 MB +finished +group/\S*…\S+project +/srv/\S*…\S*gz$", lines[1]
+        )
+        assert "it is broken it" in lines[2]
+
+
+NAMES = ("container_expiration_policy", "merge_requests", "issues", "labels")
+
+
+def of_a_job(status: PartStatus = PartStatus.FINISHED) -> list[RelationState]:
+    return [
+        RelationState(name, status, 10 ** (2 * place), 5 * 10**place, 3, 3, 3.0, at(place), at(place + 1))
+        for place, name in enumerate(NAMES)
+    ]
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 120])
+def test_the_relations_fit_and_their_numbers_are_whole(width: int) -> None:
+    empty = RelationState("releases", PartStatus.FINISHED, 0, 4, 1, 1, 0.1, at(0), at(1))
+    lines = drawn(RelationsTable([*of_a_job(), empty]), width)
+    assert max(cell_len(line) for line in lines) <= width
+    assert lines[-1] == "no records: releases"
+    assert [line.split()[1] for line in lines[1:5]] == ["1", "100", "10,000", "1.0M"]
+    assert (
+        len(
+            {line.index(number) + len(number) for line, number in zip(lines[1:5], ("1", "100"), strict=False)}
+        )
+        == 1
+    )
+    if width >= 60:
+        assert "…" not in "".join(lines)
+    assert ("━" in lines[1]) == (width >= 80)
+
+
+def test_a_relation_that_is_not_finished_says_so_without_colour() -> None:
+    failed = replace(of_a_job()[0], name="issues", status=PartStatus.FAILED, parts_finished=1)
+    queued = replace(
+        of_a_job()[1], status=PartStatus.QUEUED, lines=0, parts_finished=0, started_at=None, finished_at=None
+    )
+    heading, *rows = drawn(RelationsTable([failed, queued]), 80)
+    assert heading.split()[:6] == ["relation", "lines", "bytes", "parts", "took", "state"]
+    assert ("1/3" in rows[0], "failed" in rows[0], "0/3" in rows[1], "queued" in rows[1]) == (True,) * 4
+
+
+def test_a_long_path_is_in_one_piece() -> None:
+    job = a_job(5)
+    assert job.archive is not None
+    assert any(line.endswith(str(job.archive.path)) for line in drawn(job_view(job, T0), 80))
+
+
+def test_bars_of_a_terminal_that_knows_only_ascii() -> None:
+    text = "\n".join(drawn(RelationsTable(of_a_job()), 100, "ascii"))
+    assert text.isascii()
+    assert "====" in text
