@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _GONE = {"404", "NoSuchKey", "NotFound"}
 _BEHIND_THE_END = {"416", "InvalidRange"}
 _ATTEMPTS = 6
+_WAIT = 0.2
+"""Seconds before the second attempt; twice as many before each further one, 5 at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ class _Stream(io.RawIOBase):
         import time
 
         for number in range(1, _ATTEMPTS):
-            time.sleep(min(0.1 * 2**number, 5.0))
+            time.sleep(min(_WAIT * 2 ** (number - 1), 5.0))
             yield number
 
 

@@ -13,11 +13,14 @@ from export_core.sources.gitlab_db.renderings import Rules
 
 @dataclass(frozen=True, slots=True)
 class Databases:
-    """libpq connection strings or URLs. ``ci`` and ``sec`` are None where they are the main database."""
+    """libpq connection strings or URLs. ``ci`` and ``sec`` are None where they are the main database.
 
-    main: str
-    ci: str | None = None
-    sec: str | None = None
+    They may hold passwords, and so are not shown.
+    """
+
+    main: str = field(repr=False)
+    ci: str | None = field(default=None, repr=False)
+    sec: str | None = field(default=None, repr=False)
 
     def dsn(self, name: str) -> str:
         """The connection string of a database."""

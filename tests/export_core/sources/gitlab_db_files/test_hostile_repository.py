@@ -6,6 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
 
 from export_core import git as product_git
@@ -122,10 +123,12 @@ def test_the_guards_are_needed_one_by_one() -> None:
 
 def test_git_is_killed_with_its_children(tmp_path: Path) -> None:
     repository = make_repository(tmp_path / "x.git", commits=30)
-    with (
-        pytest.raises(RuntimeError),
-        product_git.stream(repository, "cat-file", "--batch-all-objects", "--batch") as out,
-    ):
-        assert out.read(1)
-        raise RuntimeError
-    assert out.closed
+
+    def leave_in_the_middle() -> None:
+        with product_git.stream(repository, "cat-file", "--batch-all-objects", "--batch") as out:
+            assert out.read(1)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        leave_in_the_middle()
+    assert [child for child in psutil.Process().children(recursive=True) if child.name() == "git"] == []
