@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -187,24 +186,6 @@ print([name for name in unwanted.split() if name in sys.modules], file=sys.stder
     )
     assert json.loads(done.stdout) == []
     assert done.stderr.strip() == "[]"
-
-
-@pytest.mark.parametrize("words", [["--help"], ["list"]], ids=" ".join)
-def test_start_up_time(packmule: CommandLine, words: list[str]) -> None:
-    """0.25 s when warm. Processor time, the best of five: other tests may run beside."""
-    packmule.config.write_text("")
-    times = []
-    for _ in range(5):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(
-            [str(Path(sys.executable).parent / "packmule"), *words],
-            env={**os.environ, **packmule.environment},
-            capture_output=True,
-            check=True,
-        )
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert min(times) < 0.25
 
 
 def test_stop_is_not_confused_by_two_reasons() -> None:
