@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -17,6 +18,9 @@ from export_core.errors import ExportFailed, PackmuleError, RelationFailed, Sour
 from export_core.segment import Segment, SegmentWriter
 from export_core.source import Part, Reader, cancel
 from export_core.workspace import Workspace
+
+# Else stamina's retries appear on stderr, where nobody understands them.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 _ATTEMPTS = 3
 """A worker's own connection may break while the snapshot still stands; then another can join it."""

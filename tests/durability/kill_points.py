@@ -72,16 +72,14 @@ class Killer:
 
 def strike() -> None:
     """Kill, stop or hold this process. A signal is sent once, a hold happens once."""
-    how = os.environ.pop("DURABILITY_HOW", "KILL")
+    how, os.environ["DURABILITY_HOW"] = os.environ.get("DURABILITY_HOW", "KILL"), "nothing"
     if how == "hold":
         _hold(Path(os.environ["DURABILITY_CONTROL"]))
-    elif how:
-        os.environ["DURABILITY_HOW"] = ""
+    elif how != "nothing":
         os.kill(os.getpid(), getattr(signal, f"SIG{how}"))
 
 
 def _hold(control: Path) -> None:
-    os.environ["DURABILITY_HOW"] = ""
     (control / "held").touch()
     while not (control / "go").exists():
         time.sleep(0.01)
