@@ -6,25 +6,31 @@ from collections.abc import Callable, Iterator
 
 from export_core.gitlab.tree import RELATIONS, ROOT, Node
 from export_core.sources.gitlab_db.catalog import Catalog
+from export_core.sources.gitlab_db.knowledge import Knowledge
 from export_core.sources.gitlab_db.renderings import Renderer
 from export_core.sources.gitlab_db.rules import exceptions
 from export_core.sources.gitlab_db.settings import GitlabSettings
-from export_core.sources.gitlab_db.sql import lookup_query, relation_query
+from export_core.sources.gitlab_db.sql import lookup_query
 
 
-def missing_paths(settings: GitlabSettings, catalog_of: Callable[[str], Catalog]) -> list[str]:
+def missing_paths(
+    settings: GitlabSettings, catalog_of: Callable[[str], Catalog], knowledge: Knowledge | None = None
+) -> list[str]:
     """Paths of relations and attributes without table or column; ``catalog_of`` takes a database's name."""
-    return [path for node in (ROOT, *RELATIONS) for path in _of_relation(settings, catalog_of, node)]
+    nodes, knowledge = (ROOT, *RELATIONS), knowledge or Knowledge()
+    return [path for node in nodes for path in _of_relation(settings, catalog_of, knowledge, node)]
 
 
-def _of_relation(settings: GitlabSettings, catalog_of: Callable[[str], Catalog], node: Node) -> Iterator[str]:
+def _of_relation(
+    settings: GitlabSettings, catalog_of: Callable[[str], Catalog], knowledge: Knowledge, node: Node
+) -> Iterator[str]:
     catalog = catalog_of(node.database)
     if not catalog.has(node.table):
         yield node.name
         return
     rules, beside = settings.rules, settings.databases.beside
     renderer = Renderer(catalog, rules, exceptions(stored=rules.stored))
-    query = relation_query(renderer, node, pruned=False, databases=beside(node.database))
+    query = knowledge.query(renderer, node, pruned=False, databases=beside(node.database))
     yield from query.missing
     for path, child in query.elsewhere:
         there = catalog_of(child.database)

@@ -4,38 +4,39 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export_core import git
 from export_core.errors import RelationFailed
-from export_core.gitlab.tree import RELATIONS, ROOT, Node
 from export_core.source import ArchiveFile, Part, Sink
 from export_core.sources.gitlab_db import stored_files
 from export_core.sources.gitlab_db.cancelling import cancel_all
-from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
+from export_core.sources.gitlab_db.catalog import read_catalog
 from export_core.sources.gitlab_db.connections import connect, database_errors, join
 from export_core.sources.gitlab_db.diffs import DiffFiles
+from export_core.sources.gitlab_db.knowledge import knowledge_of
 from export_core.sources.gitlab_db.project import (
     configured_default_branch,
     repository_place,
     resolved_rules,
 )
-from export_core.sources.gitlab_db.renderings import Renderer, Rules
+from export_core.sources.gitlab_db.renderings import Renderer
 from export_core.sources.gitlab_db.repositories import ProjectRepositories
 from export_core.sources.gitlab_db.rows import RelationRows
 from export_core.sources.gitlab_db.rules import exceptions
 from export_core.sources.gitlab_db.settings import GitlabSettings, Token
-from export_core.sources.gitlab_db.statements import Statements
+from export_core.sources.gitlab_db.statements import RELATION_NODES, Statements
 from export_core.sources.gitlab_db.tables import TABLES
 from export_core.sources.gitlab_db.values import Resolver
 
 if TYPE_CHECKING:
     import psycopg
 
-_NODES: Mapping[str, Node] = {node.name: node for node in (ROOT, *RELATIONS)}
 _BUNDLE_BLOCK = 1 << 20
+_REST_STEP = 0.25
+"""Seconds after which a resting worker looks whether it is to stop."""
 
 
 class GitlabReader:
@@ -45,9 +46,8 @@ class GitlabReader:
         self.settings = settings
         self.token = token
         self._connections: dict[str, psycopg.Connection[Any]] = {}
-        self._catalogs: dict[str, Catalog] = {}
         self._rows: dict[str, RelationRows] = {}
-        self._resolved: Rules | None = None
+        self.knowledge = knowledge_of(token.name)
         self._statements = Statements(self)
         self._diffs = DiffFiles(settings)
         self.resolver = Resolver(self._repositories(), self._diffs, allow_missing=token.allow_missing)
@@ -99,26 +99,26 @@ class GitlabReader:
     def renderer(self, database: str) -> Renderer:
         """Renders the attributes of a database's tables."""
         name = database if database in self.settings.databases.separate() else "main"
-        if name not in self._catalogs:
-            self._catalogs[name] = read_catalog(self.connection(name), TABLES)
-        return Renderer(self._catalogs[name], self._rules(), exceptions(stored=self.settings.rules.stored))
+        return self.knowledge.get(("renderer", name), lambda: self._renderer(name))
 
-    def _rules(self) -> Rules:
-        if self._resolved is None:
-            self._resolved = resolved_rules(self.connection("main"), self.settings.rules)
-        return self._resolved
+    def _renderer(self, name: str) -> Renderer:
+        catalog = self.knowledge.get(("catalog", name), lambda: read_catalog(self.connection(name), TABLES))
+        rules = self.knowledge.get(
+            "rules", lambda: resolved_rules(self.connection("main"), self.settings.rules)
+        )
+        return Renderer(catalog, rules, exceptions(stored=rules.stored))
 
-    def rest(self, busy: float) -> None:
+    def rest(self, busy: float, check_stop: Callable[[], None]) -> None:
         """Go easy on a live primary: wait after ``busy`` seconds of work, as configured."""
-        pause = self.token.pause
-        if self.token.max_db_load:
-            pause = max(pause, busy * (1 / self.token.max_db_load - 1))
-        if pause > 0:
-            time.sleep(pause)
+        left = resting_time(busy, self.token.pause, self.token.max_db_load)
+        while left > 0:
+            check_stop()
+            time.sleep(min(left, _REST_STEP))
+            left -= _REST_STEP
 
     def _relation(self, name: str) -> RelationRows:
         if name not in self._rows:
-            self._rows[name] = RelationRows(self, self._statements, _NODES[name])
+            self._rows[name] = RelationRows(self, self._statements, RELATION_NODES[name])
         return self._rows[name]
 
     def _repositories(self) -> ProjectRepositories:
@@ -151,6 +151,11 @@ class GitlabReader:
             rows = stored_files.lfs_rows(self.connection("main"), self.token.project.id)
             found = {oid: types for oid, _, types in rows if oid not in left_out}
         sink.write(json.dumps(found, separators=(",", ":")).encode())
+
+
+def resting_time(busy: float, pause: float, max_db_load: float | None) -> float:
+    """Seconds to wait after ``busy`` seconds of work, so that work is at most that share of the time."""
+    return max(pause, busy * (1 / max_db_load - 1) if max_db_load else 0.0)
 
 
 def _write_text(part: Part, sink: Sink) -> None:

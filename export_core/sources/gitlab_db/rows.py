@@ -51,7 +51,7 @@ class RelationRows:
             else:
                 self._write_batch(part, ids, sink)
             self._pass_on_warnings(part, sink)
-            self._reader.rest(time.monotonic() - begun)
+            self._reader.rest(time.monotonic() - begun, sink.check_stop)
 
     def _write_single(self, part: Part, sink: Sink) -> None:
         try:
@@ -75,7 +75,10 @@ class RelationRows:
     def _diff_sizes(self, ids: list[int]) -> dict[int, int]:
         """Bytes of diffs by merge request; PostgreSQL knows them without reading the texts."""
         catalog = self._reader.renderer("main").catalog
-        if not catalog.has("merge_request_diff_files", "diff"):
+        if not (
+            catalog.has("merge_request_diff_files", "diff")
+            and catalog.has("merge_request_diffs", "diff_type")
+        ):
             return {}
         rows = self._reader.connection("main").execute(_DIFF_SIZES, (ids, ids), prepare=True)
         return {int(row[0]): int(row[1] or 0) for row in rows}

@@ -108,6 +108,8 @@ class Token:
     """Seconds to wait between two batches of a worker, to go easy on a live primary."""
     max_db_load: float | None = None
     """Share of the time (0 to 1) in which a worker may keep its connection busy."""
+    name: str = ""
+    """Unlike that of any other snapshot; see ``knowledge``."""
 
     def encode(self) -> str:
         """As text."""

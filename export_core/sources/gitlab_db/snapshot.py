@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from export_core.sources.gitlab_db.cancelling import cancel_all
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
 from export_core.sources.gitlab_db.connections import connect, database_errors, freeze
 from export_core.sources.gitlab_db.coverage import missing_paths
+from export_core.sources.gitlab_db.knowledge import knowledge_of
 from export_core.sources.gitlab_db.planning import Planner
 from export_core.sources.gitlab_db.project import find_project, resolved_rules
 from export_core.sources.gitlab_db.settings import GitlabSettings, Token
@@ -54,7 +56,12 @@ class GitlabSnapshot:
             allow_missing=bool(options.get("allow_missing")),
             pause=float(options.get("pause", settings.pause)),
             max_db_load=options.get("max_db_load", settings.max_db_load),
+            name=secrets.token_hex(8),
         )
+        self._knowledge = knowledge_of(self._token.name)
+        for name, catalog in self._catalogs.items():
+            self._knowledge.tell(("catalog", name), catalog)
+        self._knowledge.tell("rules", self.settings.rules)
 
     @property
     def token(self) -> str:
@@ -118,7 +125,7 @@ class GitlabSnapshot:
 
     @cached_property
     def _lacking(self) -> list[str]:
-        return missing_paths(self.settings, self._planner().catalog)
+        return missing_paths(self.settings, self._planner().catalog, self._knowledge)
 
     def _check_is_gitlab(self) -> None:
         lacking = [

@@ -22,6 +22,7 @@ from export_core.sources.gitlab_db.rules import reads_external_diffs
 
 _IDS = "%(ids)s::bigint[]"
 _PARTITION = "%(partition)s::bigint"
+_COLUMN = re.compile(r"\b(t[0-9]+)\.([a-z_][a-z0-9_]*)")
 _MOST_ARGUMENTS = 90
 """``concat`` takes at most 100 arguments."""
 
@@ -161,9 +162,8 @@ class _Builder:
 
     def _rows(self, node: Node, parent: str | None, t: str, used_in: str) -> str:
         """The rows of a node with the columns that ``used_in`` needs, and the parent's key."""
-        columns = set(
-            re.findall(rf"\b{t}\.([a-z_][a-z0-9_]*)", f"{used_in} {order_by(self.renderer, node, t)}")
-        )
+        used = _COLUMN.findall(f"{used_in} {order_by(self.renderer, node, t)}")
+        columns = {column for alias, column in used if alias == t}
         columns -= {"parent_key", "row_place"}
         columns |= self._columns_for_children(node)
         if parent is None and node.many:
