@@ -68,6 +68,8 @@ class Config:
     workers: int | None = None
     compression_level: int = 1
     notify: tuple[str, ...] = ()
+    to: str | None = None
+    """Where exports go that do not say; from the environment alone, as it may be a signed URL."""
     retention: Retention = Retention()
     sources: Mapping[str, SourceConfig] = field(default_factory=lambda: {EMBEDDED.name: EMBEDDED})
 
@@ -150,7 +152,7 @@ def _read(path: Path) -> dict[str, Any]:
 def parse(document: Mapping[str, Any], path: Path) -> Config:
     """The configuration in a parsed config.toml. Raises UsageError naming the file and the key."""
     try:
-        _known(document, {f.name for f in fields(Config)} - {"path"}, "")
+        _known(document, {f.name for f in fields(Config)} - {"path", "to"}, "")
         config = Config(
             path=path,
             source=_text(document, "source", "embedded"),
@@ -173,6 +175,8 @@ def _with_environment(config: Config, environ: Mapping[str, str]) -> Config:
     for name in ("workers", "compression_level"):
         if text := environ.get(f"PACKMULE_{name.upper()}"):
             changes[name] = _environment_number(f"PACKMULE_{name.upper()}", text)
+    if to := environ.get("PACKMULE_TO"):
+        changes["to"] = to
     if urls := environ.get("PACKMULE_NOTIFY"):
         changes["notify"] = tuple(urls.split())
     return replace(config, **changes)

@@ -9,7 +9,7 @@ from typing import Any
 import strategies
 from cli.commands.export_options import ExportOptions
 from cli.config import Config, SourceConfig
-from cli.quantities import parse_duration
+from cli.export_flags import check_flags_of_destination, export_options, names
 from export_core.errors import UsageError
 from export_core.job import Job, JobRequest
 from export_core.sources import check_settings
@@ -21,6 +21,8 @@ from strategies.words import Words
 def job_request(project: str, options: ExportOptions, config: Config, home: Home) -> JobRequest:
     """What is stored with the job. Raises UsageError for words that fit nothing or not each other."""
     source = chosen_source(options, config)
+    check_utf8({"PROJECT": project, "--to": options.to})
+    check_flags_of_destination(options)
     return JobRequest(
         project=project_path(project, source),
         source=source.name,
@@ -34,7 +36,7 @@ def job_request(project: str, options: ExportOptions, config: Config, home: Home
         strict=options.strict,
         reuse=not options.no_reuse,
         notify=options.notify or config.notify,
-        export_options=_export_options(options),
+        export_options=export_options(options, source),
     )
 
 
@@ -72,7 +74,10 @@ def project_path(text: str, source: SourceConfig) -> str:
 
 def words_for(options: ExportOptions, home: Home) -> Words:
     """What the user said about the destination."""
-    more = {name: getattr(options, name) for name in ("storage_class", "sse")}
+    more = {
+        name: getattr(options, name)
+        for name in ("storage_class", "sse", "sse_kms_key_id", "timeout", "connect_timeout")
+    }
     return Words(
         to=options.to,
         force=options.force,
@@ -87,11 +92,6 @@ def words_for(options: ExportOptions, home: Home) -> Words:
         region=options.region,
         more={name: value for name, value in more.items() if value is not None},
     )
-
-
-def names(texts: Iterable[str]) -> tuple[str, ...]:
-    """Relation names of ``--only a,b --only c``, each once."""
-    return tuple(dict.fromkeys(name.strip() for text in texts for name in text.split(",") if name.strip()))
 
 
 def check_relations(request: JobRequest, known: Sequence[str]) -> None:
@@ -130,16 +130,13 @@ def same_export(job: Job, request: JobRequest) -> bool:
     )
 
 
-def _export_options(options: ExportOptions) -> dict[str, Any]:
-    """Options that only the source reads; those that were not given are left out."""
-    pause = parse_duration(options.pause).total_seconds() if options.pause else None
-    values = {
-        "as_user": options.as_user,
-        "allow_missing": options.allow_missing or None,
-        "max_db_load": options.max_db_load,
-        "pause": pause,
-    }
-    return {name: value for name, value in values.items() if value is not None}
+def check_utf8(texts: Mapping[str, str | None]) -> None:
+    """Raise UsageError for words that no text of the job store can hold."""
+    for name, text in texts.items():
+        try:
+            (text or "").encode()
+        except UnicodeEncodeError as exc:
+            raise UsageError(f"{name} is not UTF-8: {text!r}", hint="give another name") from exc
 
 
 def _setting(text: str) -> tuple[str, str]:

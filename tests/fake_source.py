@@ -40,7 +40,8 @@ SETTINGS = ("lines", "parts", "width", "files", "file_size", "version", "control
 
 def install() -> None:
     """Make ``kind = "fake"`` known, in this process."""
-    SOURCES["fake"] = SourceKind("tests.fake_source", frozenset(SETTINGS))  # type: ignore[index]
+    understood = frozenset({"as_user", "max_db_load", "pause"})
+    SOURCES["fake"] = SourceKind("tests.fake_source", frozenset(SETTINGS), None, understood)  # type: ignore[index]
 
 
 def build(name: str, settings: Mapping[str, Any], _home: Home) -> FakeSource:

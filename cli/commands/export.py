@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from cli.commands.export_options import ExportOptions
+from cli.export_flags import with_default_destination
 from cli.lazy import Context, command_of
 from cli.requests import check_receivers, check_relations, job_request, same_export
 from cli.running import closing_words, exit_code_of, foreground, place_of
@@ -25,6 +26,7 @@ EXAMPLES = (
     "packmule export group/project --to 's3://bucket/{project}-{date}.tar.gz' --no-local-copy",
     "packmule export group/project --source production --skip lfs_objects --queue",
     "packmule export --group group --source production",
+    "packmule export /Sandbox --source wiki --front-matter --to wiki.tar.gz",
 )
 
 
@@ -34,8 +36,12 @@ def run(ctx: Context, options: ExportOptions) -> int | None:
     Everything is read from one snapshot, by several threads, and goes where --to says; without --to the
     archive stays in packmule's own store. Its place is printed on stdout, all else on stderr. An
     interrupted export goes on with packmule resume.
+
+    Whoever is on this machine can see the words of a running command. Signed URLs belong into PACKMULE_TO,
+    notification URLs into PACKMULE_NOTIFY or config.toml, passwords into PGPASSFILE or the environment.
     """
     wires = wiring(ctx)
+    options = with_default_destination(options, wires.config)
     wires.look_only = options.dry_run
     if options.group is not None or options.all_projects:
         from cli.commands.export_many import export_many

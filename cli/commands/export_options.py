@@ -34,6 +34,11 @@ class ExportOptions:
     only: Annotated[tuple[str, ...], Option(metavar="R,R", help="Export only these relations.")] = ()
     skip: Annotated[tuple[str, ...], Option(metavar="R,R", help="Leave these relations out.")] = ()
     as_user: Annotated[str | None, Option(metavar="USER", help="See members (or pages) as this user.")] = None
+    trash: Annotated[bool, Option("--trash", help="For wikis: pages in the trash, too.")] = False
+    drafts: Annotated[bool, Option("--drafts", help="For wikis: work in progress, too.")] = False
+    front_matter: Annotated[
+        bool, Option("--front-matter", help="For wikis: title, author, times as YAML atop each page.")
+    ] = False
     allow_missing: Annotated[
         bool, Option("--allow-missing", help="Deliver although something is missing; exit code 3.")
     ] = False
@@ -53,7 +58,10 @@ class ExportOptions:
 
     to: Annotated[
         str | None,
-        Option(metavar="DEST", help="A path, s3://bucket/key, https://..., or embedded:group/new."),
+        Option(
+            metavar="DEST",
+            help="A path, s3://bucket/key, https://..., or embedded:group/new; default: PACKMULE_TO.",
+        ),
     ] = None
     strategy: Annotated[str | None, Option(metavar="S", help=_STRATEGIES)] = None
     force: Annotated[bool, Option("--force", help="Replace an existing file.")] = False
@@ -63,6 +71,12 @@ class ExportOptions:
     ] = False
     method: Annotated[str | None, Option(metavar="PUT|POST", help="For HTTP; default PUT.")] = None
     header: Annotated[tuple[str, ...], Option(metavar="NAME: VALUE", help="For HTTP; repeat.")] = ()
+    timeout: Annotated[
+        float | None, Option(metavar="SECONDS", min=0.1, help="For HTTP: without progress; default 300.")
+    ] = None
+    connect_timeout: Annotated[
+        float | None, Option(metavar="SECONDS", min=0.1, help="For HTTP: to connect; default 15.")
+    ] = None
     endpoint_url: Annotated[str | None, Option(metavar="URL", help="For S3: another server.")] = None
     profile: Annotated[str | None, Option(metavar="NAME", help="For S3: profile of the AWS tools.")] = None
     region: Annotated[str | None, Option(metavar="NAME", help="For S3.")] = None
@@ -70,6 +84,9 @@ class ExportOptions:
     sse: Annotated[str | None, Option(metavar="AES256|aws:kms", help="For S3: server-side encryption.")] = (
         None
     )
+    sse_kms_key_id: Annotated[
+        str | None, Option(metavar="ID", help="For S3: the key, with --sse aws:kms.")
+    ] = None
     notify: Annotated[
         tuple[str, ...], Option(metavar="URL", help="Tell this address at the end; repeat.")
     ] = ()

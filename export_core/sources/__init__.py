@@ -28,6 +28,8 @@ class SourceKind:
     settings: frozenset[str]
     extra: str | None = None
     """The extra of packmule (``pip install packmule[...]``) that it needs."""
+    export_options: frozenset[str] = frozenset()
+    """What it understands among the options of a single export (``Source.open``)."""
 
 
 _GITLAB_DB = (
@@ -37,13 +39,23 @@ _GITLAB_DB = (
 )
 _GROWI = "url database token token_env wiki_url uploads attachments rewrite_links front_matter trash drafts"
 
+_GITLAB_EXPORT = frozenset({"as_user", "allow_missing", "max_db_load", "pause"})
+_GROWI_EXPORT = frozenset(
+    {"as_user", "allow_missing", "include_trash", "include_drafts", "front_matter", "attachments"}
+)
+
 SOURCES: Mapping[str, SourceKind] = {
-    "embedded": SourceKind("export_core.sources.embedded", frozenset(), extra="embedded"),
-    "gitlab-db": SourceKind("export_core.sources.gitlab_db", frozenset(_GITLAB_DB.split())),
-    "omnibus": SourceKind(
-        "export_core.sources.gitlab_db.omnibus", frozenset({"root", *_GITLAB_DB.split()} - {"url"})
+    "embedded": SourceKind("export_core.sources.embedded", frozenset(), "embedded", _GITLAB_EXPORT),
+    "gitlab-db": SourceKind(
+        "export_core.sources.gitlab_db", frozenset(_GITLAB_DB.split()), None, _GITLAB_EXPORT
     ),
-    "growi": SourceKind("export_core.sources.growi", frozenset(_GROWI.split()), extra="growi"),
+    "omnibus": SourceKind(
+        "export_core.sources.gitlab_db.omnibus",
+        frozenset({"root", *_GITLAB_DB.split()} - {"url"}),
+        None,
+        _GITLAB_EXPORT,
+    ),
+    "growi": SourceKind("export_core.sources.growi", frozenset(_GROWI.split()), "growi", _GROWI_EXPORT),
 }
 
 

@@ -169,7 +169,7 @@ def test_every_job_is_one_line_that_fits(width: int) -> None:
     assert max(cell_len(line) for line in lines) <= width
     if width >= 80:
         assert re.search(
-            r"123456 +\S+ s +10:00 min +13.8 MB +finished +group/\S*…\S+project +/srv/\S*…\S*gz$", lines[1]
+            r"123456 +\S+ s +10:00 min +13.8 MB +finished +grou\S*…\S+project +/srv/\S*…\S*gz$", lines[1]
         )
         assert "it is broken it" in lines[2]
 
