@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from export_core.errors import PackmuleError
-from export_core.gitlab.tree import RELATIONS, ROOT
 from export_core.source import Check
 from export_core.sources.gitlab_db import checks_files
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
 from export_core.sources.gitlab_db.connections import connect, freeze
 from export_core.sources.gitlab_db.conninfo import scrubbed
+from export_core.sources.gitlab_db.coverage import missing_paths
+from export_core.sources.gitlab_db.knowledge import Knowledge
 from export_core.sources.gitlab_db.project import resolved_rules
-from export_core.sources.gitlab_db.renderings import Renderer
-from export_core.sources.gitlab_db.rules import exceptions
 from export_core.sources.gitlab_db.settings import GitlabSettings
-from export_core.sources.gitlab_db.sql import relation_query
 from export_core.sources.gitlab_db.tables import TABLES
 from export_core.sources.gitlab_db.texts import text
 
@@ -36,19 +35,31 @@ _TIMEOUTS = (
 )
 _GITLAB = ("projects", "routes", "namespaces")
 
-Connection = "psycopg.Connection[Any]"
+
+@dataclass(slots=True)
+class _Seen:
+    """What the databases showed, for the checks that need all of them."""
+
+    settings: GitlabSettings
+    catalogs: dict[str, Catalog] = field(default_factory=dict)
+
+    def catalog(self, database: str) -> Catalog:
+        return self.catalogs.get(database) or self.catalogs["main"]
 
 
 def checks(settings: GitlabSettings, work_directory: str | None = None) -> Iterator[Check]:
     """Look at everything that an export needs; one line each."""
+    seen = _Seen(settings)
     for name in settings.databases.separate():
-        yield from _database(settings, name, work_directory)
+        yield from _database(seen, name, work_directory)
+    if set(seen.catalogs) == set(settings.databases.separate()):
+        yield _schema(seen)
     yield from checks_files.places(settings)
 
 
-def _database(settings: GitlabSettings, name: str, work_directory: str | None) -> Iterator[Check]:
+def _database(seen: _Seen, name: str, work_directory: str | None) -> Iterator[Check]:
     title = f"database {name}"
-    dsn = settings.databases.dsn(name)
+    dsn = seen.settings.databases.dsn(name)
     try:
         connection = connect(dsn)
     except PackmuleError as exc:
@@ -57,10 +68,7 @@ def _database(settings: GitlabSettings, name: str, work_directory: str | None) -
     with connection:
         try:
             yield from _server(title, connection)
-            catalog = read_catalog(connection, TABLES)
-            yield from _contents(settings, name, connection, catalog)
-            if name == "main" and not _lacking(catalog, connection):
-                yield from checks_files.found_in_database(settings, connection, catalog, work_directory)
+            yield from _contents(seen, name, connection, work_directory)
         except _errors() as exc:
             yield Check(title, "failed", scrubbed(str(exc).splitlines()[0], dsn))
 
@@ -140,22 +148,28 @@ def _snapshot(title: str, connection: psycopg.Connection[Any]) -> Check:
 
 
 def _contents(
-    settings: GitlabSettings, name: str, connection: psycopg.Connection[Any], catalog: Catalog
+    seen: _Seen, name: str, connection: psycopg.Connection[Any], work_directory: str | None
 ) -> Iterator[Check]:
+    catalog = read_catalog(connection, TABLES)
     lacking = [table for table in _GITLAB if not catalog.has(table)] if name == "main" else []
     if lacking:
         yield Check(
-            f"database {name}: schema",
+            f"database {name}: tables",
             "failed",
             f"this is no database of a GitLab, or the role may not use its schema: no table {_some(lacking)}",
         )
         return
-    yield _privileges(name, connection, catalog)
-    yield _schema(settings, name, connection, catalog)
-
-
-def _privileges(name: str, connection: psycopg.Connection[Any], catalog: Catalog) -> Check:
+    seen.catalogs[name] = catalog
     refused = _refused(catalog, connection)
+    yield _privileges(name, refused, catalog, connection)
+    if name == "main" and not refused:
+        seen.settings = replace(seen.settings, rules=resolved_rules(connection, seen.settings.rules))
+        yield from checks_files.found_in_database(seen.settings, connection, catalog, work_directory)
+
+
+def _privileges(
+    name: str, refused: list[str], catalog: Catalog, connection: psycopg.Connection[Any]
+) -> Check:
     if refused:
         return Check(
             f"database {name}: privileges",
@@ -163,10 +177,6 @@ def _privileges(name: str, connection: psycopg.Connection[Any], catalog: Catalog
             f"no SELECT on {_some(refused)}; GRANT SELECT ON {', '.join(refused)} TO {_role(connection)}",
         )
     return Check(f"database {name}: privileges", "ok", f"SELECT on all {len(catalog.tables)} tables")
-
-
-def _lacking(catalog: Catalog, connection: psycopg.Connection[Any]) -> list[str]:
-    return [table for table in _GITLAB if not catalog.has(table)] or _refused(catalog, connection)
 
 
 def _refused(catalog: Catalog, connection: psycopg.Connection[Any]) -> list[str]:
@@ -181,24 +191,11 @@ def _role(connection: psycopg.Connection[Any]) -> str:
     return text(connection.execute("SELECT quote_ident(current_user::text)").fetchall()[0][0]) or ""
 
 
-def _schema(
-    settings: GitlabSettings, name: str, connection: psycopg.Connection[Any], catalog: Catalog
-) -> Check:
-    beside = settings.databases.beside(name)
-    stored = settings.rules.stored
-    rules = settings.rules if name != "main" or _refused(catalog, connection) else None
-    renderer = Renderer(
-        catalog, rules or resolved_rules(connection, settings.rules), exceptions(stored=stored)
-    )
-    missing: list[str] = []
-    for node in (ROOT, *RELATIONS):
-        if node.database in beside:
-            there = catalog.has(node.table)
-            query = relation_query(renderer, node, pruned=False, databases=beside) if there else None
-            missing += [node.name] if query is None else query.missing
+def _schema(seen: _Seen) -> Check:
+    missing = missing_paths(seen.settings, seen.catalog, Knowledge())
     if missing:
-        return Check(f"database {name}: schema", "warning", f"{len(missing)} missing: {_some(missing)}")
-    return Check(f"database {name}: schema", "ok", "every relation and attribute of GitLab 18.9 is there")
+        return Check("schema", "warning", f"{len(missing)} missing: {_some(missing)}")
+    return Check("schema", "ok", "every relation and attribute of GitLab 18.9 is there")
 
 
 def _some(names: list[str]) -> str:

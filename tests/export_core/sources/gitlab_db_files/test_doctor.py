@@ -53,7 +53,7 @@ def test_a_healthy_one(world: World) -> None:
     assert warnings <= {"repository storage nfs", "bucket of uploads", "bucket of lfs"}, found_ones
     assert {
         "database main", "database main: clock", "database main: timeouts", "database main: snapshot",
-        "database main: privileges", "database main: schema", "repository storage default", "uploads", "lfs",
+        "database main: privileges", "schema", "repository storage default", "uploads", "lfs",
         "external diffs",
     } <= set(found_ones)  # fmt: skip
 
@@ -108,8 +108,8 @@ def test_no_server_and_no_gitlab(world: World) -> None:
     check = found(world.source(database="host=/nowhere"))["database main"]
     assert check.status == "failed"
     other = found(world.source(database=world.instance.server.dsn("postgres")))
-    assert other["database main: schema"].status == "failed"
-    assert "no database of a GitLab" in other["database main: schema"].message
+    assert other["database main: tables"].status == "failed"
+    assert "no database of a GitLab" in other["database main: tables"].message
 
 
 def test_an_older_schema(world: World) -> None:
@@ -118,7 +118,7 @@ def test_an_older_schema(world: World) -> None:
     world.run("CREATE VIEW older.labels AS SELECT id, title, project_id, type FROM public.labels")
     world.run("ALTER ROLE CURRENT_USER SET search_path = older, public")
     try:
-        check = found(world.source())["database main: schema"]
+        check = found(world.source())["schema"]
     finally:
         world.run("ALTER ROLE CURRENT_USER RESET search_path")
         world.run("DROP SCHEMA older CASCADE")
@@ -130,7 +130,8 @@ class TestFiles:
     """Storages, directories, buckets, room."""
 
     def test_directories_that_are_not_there(self, world: World) -> None:
-        world.project()
+        shell = world.project()
+        world.insert("project_statistics", project_id=shell.project_id, namespace_id=1, commit_count=1)
         shutil.rmtree(world.root)
         found_ones = statuses(world.source())
         assert [
