@@ -1,7 +1,6 @@
 """``export --dry-run``: what an export would do, read from a snapshot that is let go at once.
 
-The estimates rest on what the source knows before it reads: bytes of rows as their relation usually has
-them, files and packs as they lie on disk. Time is what the same work took on one processor (BASIS).
+What it will weigh and take is estimated by ``export_core.estimate``.
 """
 
 from __future__ import annotations
@@ -10,27 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from cli.quantities import human_bytes, human_count, human_seconds
+from export_core.estimate import BASIS, estimate
 from export_core.job import JobRequest
 from export_core.source import Part, Plan, Selection, Source
 from export_core.workers import usable_processors
 
 Document = dict[str, Any]
-
-ROWS_RATIO = 5
-"""To how much of their size JSON lines are compressed at level 1; measured 4.98."""
-ROWS_A_SECOND = 80e6
-"""Bytes of JSON lines that one worker reads and compresses, database on the same machine."""
-BUNDLE_A_SECOND = 45e6
-"""Bytes of a git bundle; git does it on one processor."""
-FILES_A_SECOND = 200e6
-"""Bytes of uploads and LFS objects that go straight into the archive."""
-START = 1.0
-"""Seconds before and after the work."""
-BASIS = (
-    f"rows: usual size of their relation, {ROWS_RATIO}:1 compressed, {ROWS_A_SECOND / 1e6:.0f} MB/s a worker;"
-    f" repositories: size of their packs, {BUNDLE_A_SECOND / 1e6:.0f} MB/s;"
-    f" files: their size, {FILES_A_SECOND / 1e6:.0f} MB/s; delivery not counted"
-)
 
 
 def read_plan(source: Source, request: JobRequest) -> Plan:
@@ -59,26 +43,16 @@ def plan_document(request: JobRequest, plan: Plan) -> Document:
         "parts": len(plan.parts),
         "lines": sum(relation["lines"] or 0 for relation in relations),
         "bytes": sum(relation["bytes"] for relation in relations),
-        "estimate": estimate(plan.parts, workers),
+        "estimate": _estimate(plan.parts, workers),
         "warnings": list(plan.warnings),
     }
 
 
-def estimate(parts: Iterable[Part], workers: int) -> Document:
-    """Bytes of the archive and seconds until it is there, with what both rest on."""
-    rows, bundles, files = 0, [0], 0
-    for part in parts:
-        if part.deferred:
-            files += part.weight
-        elif (part.member or "").endswith(".bundle"):
-            bundles.append(part.weight)
-        else:
-            rows += part.weight
-    longest = max(bundles) / BUNDLE_A_SECOND
-    shared = (sum(bundles) / BUNDLE_A_SECOND + rows / ROWS_A_SECOND) / workers
+def _estimate(parts: Iterable[Part], workers: int) -> Document:
+    found = estimate(parts, workers)
     return {
-        "archive_bytes": rows // ROWS_RATIO + sum(bundles) + files,
-        "seconds": round(START + max(longest, shared) + files / FILES_A_SECOND, 1),
+        "archive_bytes": found.archive_bytes,
+        "seconds": found.seconds,
         "workers": workers,
         "basis": BASIS,
     }

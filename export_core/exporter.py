@@ -21,6 +21,7 @@ from export_core.archive_stream import FileArchive, SegmentArchive
 from export_core.assembly import ArchiveRequest, Segments
 from export_core.delivery import Archive, Delivery, DeliveryContext, Strategy
 from export_core.errors import Cancelled, ExportFailed, Interrupted, PackmuleError
+from export_core.estimate import estimate
 from export_core.events import JobEnded, JobStarted, Listener, PhaseStarted, WarningRaised
 from export_core.gitlab.layout import archive_file_name
 from export_core.heartbeat import heartbeat
@@ -100,6 +101,7 @@ class Exporter:
             )
             with run.planned(self._phase) as plan:
                 self.stop.check()
+                self._check_room(job, strategy, estimate(plan.parts, workers).archive_bytes)
                 segments = run.export(plan, executor, stage_files=not strategy.wants_file)
             fingerprint = run.fingerprint or fingerprint_of(plan, segments)
             self.store.set_fingerprint(job.id, fingerprint)
@@ -132,6 +134,18 @@ class Exporter:
                 stream.measure(self.stop.check)
                 self._archived(job, ArchiveInfo(None, stream.size, stream.sha256))
         return False
+
+    def _check_room(self, job: Job, strategy: Strategy, expected: int) -> None:
+        """Refuse before the work what will not fit, here or at the destination. Only for a fresh start."""
+        if self.store.finished_parts(job.id):
+            return
+        strategy.check(job, expected)
+        free = shutil.disk_usage(self.home.root).free
+        if free < expected:
+            raise ExportFailed(
+                f"the archive will take about {expected >> 20} MiB, {self.home.root} has {free >> 20} MiB left",
+                hint="make room, or set PACKMULE_HOME to a larger disk",
+            )
 
     def _is_made(self, job: Job) -> bool:
         """Whether an earlier run made the archive and it still is what it was, or was being delivered."""

@@ -6,42 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cli import dry_run
-from cli.dry_run import estimate
-from export_core.source import Part
 from tests.cli.conftest import CommandLine
 from tests.export_core.sources.gitlab_db_files.conftest import world  # noqa: F401
 from tests.export_core.sources.gitlab_db_files.world import World, make_repository, put
-
-MB = 10**6
-
-
-def rows(megabytes: int, number: int = 0) -> Part:
-    return Part("issues", number, "./tree/project/issues.ndjson", weight=megabytes * MB)
-
-
-def bundle(megabytes: int) -> Part:
-    return Part("repository", 0, "./project.bundle", weight=megabytes * MB)
-
-
-class TestEstimate:
-    """By hand, from the figures that it says it rests on."""
-
-    def test_rows_are_shared_by_the_workers(self) -> None:
-        one, two = (estimate([rows(400), rows(400, 1)], workers) for workers in (1, 2))
-        assert one["archive_bytes"] == two["archive_bytes"] == 160 * MB
-        assert (one["seconds"], two["seconds"]) == (1 + 10, 1 + 5)
-
-    def test_a_bundle_is_git_alone_on_one_processor(self) -> None:
-        found = estimate([bundle(450), rows(8)], 8)
-        assert found["seconds"] == 1 + 10
-        assert found["archive_bytes"] == 450 * MB + 8 * MB // 5
-
-    def test_files_as_they_are(self) -> None:
-        files = Part("uploads", 0, None, weight=1000 * MB, deferred=True)
-        found = estimate([files], 4)
-        assert (found["archive_bytes"], found["seconds"]) == (1000 * MB, 1 + 5)
-        assert str(dry_run.ROWS_RATIO) in found["basis"]
 
 
 def test_nothing_is_written(packmule: CommandLine) -> None:
