@@ -143,7 +143,7 @@ class Exporter:
         free = shutil.disk_usage(self.home.root).free
         if free < expected:
             raise ExportFailed(
-                f"the archive will take about {expected >> 20} MiB, {self.home.root} has {free >> 20} MiB left",
+                f"the archive takes about {expected >> 20} MiB, {self.home.root} has {free >> 20} MiB left",
                 hint="make room, or set PACKMULE_HOME to a larger disk",
             )
 
