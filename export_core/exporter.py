@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from export_core.archive import ArchiveTools, write_archive
@@ -28,7 +29,7 @@ from export_core.heartbeat import heartbeat
 from export_core.job import ArchiveInfo, ErrorInfo, Job, JobRequest, Owner, Phase, StrategyChoice
 from export_core.ownership import current_owner
 from export_core.parts_run import PartsRun
-from export_core.progress_record import JobCheckpoint, fingerprint_of, member_time, moment_of
+from export_core.progress_record import JobCheckpoint, fingerprint_of, member_time
 from export_core.source import Source
 from export_core.stop import Stop, StopReason, error_for
 from export_core.store import JobStore
@@ -209,7 +210,8 @@ class Exporter:
     def _archive(self, job: Job) -> Archive:
         made = self.store.load_checkpoint(job.id, "archived")
         workspace = self.home.job(job.id)
-        name = archive_file_name(job.project.strip("/") or "root", moment_of(member_time(self.store, job)))
+        # The job's creation, not its members' time: it tells two exports of one minute apart.
+        name = archive_file_name(job.project.strip("/") or "root", datetime.fromisoformat(job.created_at))
         if made["path"] is not None:
             return FileArchive(workspace.archive, made["size"], made["sha256"], name)
         return SegmentArchive(self._request(job), self._segments(job), file_name=name)

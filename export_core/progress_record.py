@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from export_core.assembly import Segments
@@ -59,11 +59,6 @@ def _given_time() -> int | None:
 
 def _started(job: Job) -> datetime:
     return datetime.fromisoformat(job.started_at or job.created_at)
-
-
-def moment_of(mtime: int) -> datetime:
-    """A time in seconds as a moment in UTC."""
-    return datetime.fromtimestamp(mtime, UTC)
 
 
 def fingerprint_of(plan: Plan, segments: Segments) -> str:
