@@ -11,12 +11,15 @@ from export_core.errors import DestinationUnusable, UsageError
 PROJECT = "{project}"
 
 
-def destinations(to: str | None, projects: Sequence[str], strategy: str | None = None) -> list[str | None]:
+def destinations(
+    to: str | None, projects: Sequence[str], strategy: str | None = None, *, make: bool = True
+) -> list[str | None]:
     """``--to`` for each project, in their order; None stays None: packmule's own store.
 
     A directory gets ``group/project.tar.gz`` below it, folders as the groups are. ``{project}`` stands for
     the full path anywhere; an S3 key understands more (``{job}``, ``{date}``, ``{file}``) and is left as it
-    is. Raises UsageError when all would go to the same place, DestinationUnusable without the directory.
+    is. ``make`` has the folders made that groups ask for. Raises UsageError when all would go to the same
+    place, DestinationUnusable without the directory.
     """
     if to is None:
         return [None] * len(projects)
@@ -28,7 +31,7 @@ def destinations(to: str | None, projects: Sequence[str], strategy: str | None =
         hint = "--to names a directory, or holds {project}" if is_path else "put {project} into --to"
         raise UsageError("all projects would go to the same place", hint=hint)
     if is_path:
-        return [_place(template, project) for project in projects]
+        return [_place(template, project, make=make) for project in projects]
     quoted = [quote(project) if "://" in template else project for project in projects]
     return [template.replace(PROJECT, project) for project in quoted]
 
@@ -49,7 +52,7 @@ def _template_of(to: str) -> str:
     return to
 
 
-def _place(template: str, project: str) -> str:
+def _place(template: str, project: str, *, make: bool) -> str:
     """The file of a project; the directories that its path asks for are made, those above must exist."""
     parts = project.split("/")
     if {"", ".", ".."} & {*parts}:
@@ -59,7 +62,8 @@ def _place(template: str, project: str) -> str:
         raise DestinationUnusable(f"directory {base} does not exist", hint=f"make it first: mkdir -p {base}")
     target = Path(template.replace(PROJECT, project)).expanduser().absolute()
     try:
-        _make(target.parent)
+        if make:
+            _make(target.parent)
     except OSError as exc:
         raise DestinationUnusable(f"directory {target.parent} cannot be made: {exc.strerror}") from exc
     return str(target)

@@ -126,7 +126,7 @@ def _create(wires: Wiring, options: ExportOptions, source: Any, projects: Sequen
 
 
 def _requests(wires: Wiring, options: ExportOptions, projects: Sequence[str]) -> list[JobRequest]:
-    places = destinations(options.to, projects, options.strategy)
+    places = destinations(options.to, projects, options.strategy, make=not options.dry_run)
     return [
         job_request(project, replace(options, to=to), wires.config, wires.home)
         for project, to in zip(projects, places, strict=True)
@@ -137,8 +137,7 @@ def _show_plans(wires: Wiring, options: ExportOptions, source: Any, projects: Se
     """What each export would do; in JSON a list, else a line for each project."""
     from cli.dry_run import plan_document, plans_table, read_plan
 
-    without = replace(options, to=None, strategy=None, group=None, all_projects=False)
-    requests = [job_request(project, without, wires.config, wires.home) for project in projects]
+    requests = _requests(wires, options, projects)
     check_relations(requests[0], source.relations())
     documents = [plan_document(request, read_plan(source, request)) for request in requests]
     if options.json:

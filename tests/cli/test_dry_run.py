@@ -14,7 +14,7 @@ from tests.export_core.sources.gitlab_db_files.world import World, make_reposito
 def test_nothing_is_written(packmule: CommandLine) -> None:
     target = packmule.root / "out.tar.gz"
     before = sorted(packmule.root.rglob("*"))
-    for words in (("a/b",), ("--group", "group")):
+    for words in (("a/b",), ("--group", "group"), ("--all", "--to", f"{packmule.root}/")):
         result = packmule.run("export", *words, "--source", "fake", "--dry-run")
         assert result.exit_code == 0, result.stderr
     assert packmule.run("export", "a/b", "--source", "fake", "--dry-run", "--to", str(target)).exit_code == 0
