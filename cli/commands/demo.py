@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli.quantities import human_bytes, human_count
+from cli.render_notes import empty_lines
 from cli.wiring import Wiring, wiring
-from export_core.errors import ArchiveInvalid, ExportFailed
+from export_core.errors import ArchiveInvalid, ExportFailed, UsageError
 
 if TYPE_CHECKING:
     from export_core.job import Job
     from export_core.sources.embedded.instance import EmbeddedInstance
 
-EXAMPLES = ("packmule demo", "packmule demo --scale 20000", "packmule demo --scale 200000 --no-export")
+EXAMPLES = (
+    "packmule demo",
+    "packmule demo --scale 20000",
+    "packmule demo --scale 200000 --no-export",
+    "packmule demo --wiki",
+)
 
 
 def demo(
@@ -29,12 +35,35 @@ def demo(
     no_export: Annotated[
         bool, typer.Option("--no-export", help="Only make the project, and say how to export it.")
     ] = False,
+    wiki: Annotated[
+        bool, typer.Option("--wiki", help="Export the pages of a small GROWI wiki instead.")
+    ] = False,
 ) -> None:
     """Make a filled project in the embedded instance, export it and verify the archive.
 
     The project packmule/demo has at least one record of every relation, a repository, a wiki, designs,
-    snippets, uploads, LFS and an avatar; an earlier one is replaced. The archive's path is printed on stdout.
+    snippets, uploads, LFS and an avatar; an earlier one is replaced. With --wiki a small GROWI wiki that
+    comes with packmule is exported as Markdown. The archive's path is printed on stdout.
     """
+    wires = wiring(ctx)
+    if wiki and (scale is not None or no_export):
+        raise UsageError("--wiki exports one wiki of one size", hint="leave --scale and --no-export out")
+    if wiki:
+        _demonstrate_wiki(wires)
+    else:
+        _demonstrate(wires, scale, no_export=no_export)
+
+
+def _demonstrate_wiki(wires: Wiring) -> None:
+    from cli.demo_wiki import SOURCE, check_wiki, wiki_advice
+
+    wires.message("exporting / and all below it from the wiki that comes with packmule")
+    job = _exported(wires, "/", source=SOURCE)
+    check_wiki(wires, _archive(job))
+    wires.message(wiki_advice(_archive(job), job))
+
+
+def _demonstrate(wires: Wiring, scale: int | None, *, no_export: bool) -> None:
     from export_core.sources.embedded.demo import one_at_a_time
     from export_core.sources.embedded.instance import EmbeddedInstance
 
@@ -42,7 +71,6 @@ def demo(
         from export_core.sources.embedded.demo_scale import check_scale
 
         check_scale(scale)
-    wires = wiring(ctx)
     instance = EmbeddedInstance(wires.home)
     with instance.session(), one_at_a_time(instance, wires.message):
         path, loaded = _made(wires, instance, scale)
@@ -70,13 +98,13 @@ def _made(wires: Wiring, instance: EmbeddedInstance, scale: int | None) -> tuple
     return report.project, report.relations
 
 
-def _exported(wires: Wiring, path: str) -> Job:
+def _exported(wires: Wiring, path: str, source: str = "embedded") -> Job:
     """Export it as ``packmule export`` does; the archive stays in packmule's own store."""
     from cli.commands.export import run_and_tell
     from cli.commands.export_options import ExportOptions
     from cli.requests import job_request
 
-    options = ExportOptions(project=path, source="embedded", strategy="notification", no_reuse=True)
+    options = ExportOptions(project=path, source=source, strategy="notification", no_reuse=True)
     # A demonstration bothers nobody who waits for real exports.
     request = replace(job_request(path, options, wires.config, wires.home), notify=())
     job = wires.store.create(request)
@@ -89,10 +117,12 @@ def _verified(wires: Wiring, job: Job, loaded: Mapping[str, int]) -> None:
 
     report = verify_archive(_archive(job))
     for count in report.relations.values():
-        word = "line " if count.lines == 1 else "lines"
-        wires.message(
-            f"  {count.name:<27} {human_count(count.lines):>9} {word} {human_bytes(count.bytes):>10}"
-        )
+        if count.lines:
+            word = "line " if count.lines == 1 else "lines"
+            size = human_bytes(count.bytes)
+            wires.message(f"  {count.name:<27} {human_count(count.lines):>9} {word} {size:>10}")
+    for line in empty_lines([count.name for count in report.relations.values() if not count.lines]):
+        wires.message(f"  {line}")
     if not report.importable:
         raise ArchiveInvalid(f"the archive is not importable: {report.problems[0]}")
     for name, lines in loaded.items():
@@ -116,7 +146,8 @@ def _what_next(wires: Wiring, path: str, job: Job) -> None:
         f"  packmule show {job.id}\n"
         f"  packmule import {archive} --as my/copy\n"
         f"  packmule export {path} --to {_name(path)}.tar.gz\n"
-        "  packmule demo --scale 20000    (for speed)"
+        "  packmule demo --scale 20000    (for speed)\n"
+        "  packmule demo --wiki           (pages of a wiki)"
     )
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.quantities import human_count
+from cli.render_notes import empty_lines, unknown_lines
 from cli.wiring import wiring
 
 EXAMPLES = ("packmule import project.tar.gz --as group/project",)
@@ -20,29 +21,31 @@ def import_archive(
     full_path: Annotated[
         str, typer.Option("--as", metavar="PATH", help="Full path of the new project: group/project.")
     ],
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Every key that is left out, with its records.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print what was loaded as one JSON document.")] = False,
 ) -> None:
     """Load an archive into the embedded instance.
 
-    What the archive has and GitLab 18.9 does not is named, so that nothing disappears unsaid.
+    What the archive has and GitLab 18.9 does not know is named, so that nothing disappears unsaid.
     """
     wires = wiring(ctx)
     loaded = wires.load_archive(archive, full_path)
     if json:
         wires.print_json(loaded)
         return
-    for line in _lines(loaded):
+    for line in _lines(loaded, verbose=verbose):
         wires.out(line)
 
 
-def _lines(loaded: Mapping[str, Any]) -> Iterator[str]:
+def _lines(loaded: Mapping[str, Any], *, verbose: bool) -> Iterator[str]:
     """What was loaded, and what the archive has that GitLab 18.9 has not, for people."""
     for relation in loaded["relations"]:
-        yield f"{relation['name']:<28} {human_count(relation['lines']):>10}"
-    for name, records in loaded["unknown_relations"].items():
-        yield f"note: GitLab 18.9 has no relation {name} ({human_count(records)} records); it was left out"
-    for key, records in loaded["unknown_keys"].items():
-        yield f"note: GitLab 18.9 does not know {key} ({human_count(records)} records); it was left out"
+        if relation["lines"]:
+            yield f"{relation['name']:<28} {human_count(relation['lines']):>10}"
+    yield from empty_lines([one["name"] for one in loaded["relations"] if not one["lines"]])
+    yield from unknown_lines(loaded["unknown_relations"], loaded["unknown_keys"], verbose=verbose)
     ignored = loaded["ignored"]
     if ignored:
         more = f" and {len(ignored) - 3} more" if len(ignored) > 3 else ""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from cli.demo_wiki import tree_lines
 from export_core.sources.embedded.demo_archive import write_demo_archive
 from tests.archive_equality import differences
 from tests.cli.conftest import CommandLine
@@ -54,3 +56,36 @@ def test_demo_of_an_impossible_size(packmule: CommandLine, scale: str) -> None:
     done = packmule.run("demo", "--scale", scale)
     assert done.exit_code == 2
     assert "scale" in done.stderr
+
+
+def test_demo_of_a_wiki(packmule: CommandLine, tmp_path: Path) -> None:
+    done = packmule.run("demo", "--wiki")
+    assert done.exit_code == 0, done.stderr
+    [path] = done.stdout.splitlines()
+    subprocess.run(["tar", "-xzf", path, "-C", tmp_path], check=True)
+    pages = json.loads((tmp_path / "pages.json").read_text())["pages"]
+    assert all((tmp_path / page["file"]).is_file() for page in pages)
+    assert f"verified: {len(pages)} pages and 2 attachments" in done.stderr
+    assert "\n  Sandbox/\n    Diagrams.md\n    Math.md\n" in done.stderr
+    [job] = packmule.run("list", "--json").json
+    assert (job["project"], job["source"], job["status"]) == ("/", "growi+demo://", "finished")
+    for line in done.stderr.splitlines():
+        if line.startswith("  packmule export /") and "mongodb" not in line:
+            words = line.split()[1:]
+            if "--to" in words:
+                words[-1] = str(tmp_path / words[-1])
+            assert packmule.run(*words).exit_code == 0, line
+
+
+@pytest.mark.parametrize("words", [("--scale", "20"), ("--no-export",)])
+def test_demo_of_a_wiki_has_one_size(packmule: CommandLine, words: tuple[str, ...]) -> None:
+    done = packmule.run("demo", "--wiki", *words)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--scale" in done.stderr
+
+
+def test_a_tree_is_short() -> None:
+    names = ["b.md", "a/x/deep.md", *(f"a/{number}.md" for number in range(9)), "%41.md"]
+    assert list(tree_lines(names)) == [
+        "a/", "  0.md", "  1.md", "  2.md", "  3.md", "  ... and 6 more", "b.md", "%41.md"
+    ]  # fmt: skip
