@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from export_core.cleaner import Facts, OnDisk, Policy, Removal, leftovers, plan_cleanup
-from export_core.errors import ExportFailed
+from export_core.errors import ExportFailed, NotFound
+from export_core.job import JobStatus
 from export_core.removal import Result, Tools, apply_cleanup, look_around
 
 if TYPE_CHECKING:
     from cli.config import Retention
     from cli.wiring import Wiring
+    from export_core.job import Job
     from export_core.store import JobStore
 
 DELIVERY = "delivery"
@@ -53,8 +56,37 @@ def plan(wires: Wiring, policy: Policy) -> list[Removal]:
 
 
 def carry_out(wires: Wiring, removals: list[Removal]) -> Iterator[Result]:
-    """Remove; one result for each removal, as it is done."""
-    return apply_cleanup(removals, _tools(wires))
+    """Remove; one result for each removal, as it is done. Receivers of what has expired are told."""
+    expiring: dict[int, list[Job]] = {}
+
+    def looked_at() -> Iterator[Removal]:
+        for removal in removals:
+            expiring[id(removal)] = list(_expiring(wires, removal))  # as they are before it is done
+            yield removal
+
+    for result in apply_cleanup(looked_at(), _tools(wires)):
+        yield result
+        if result.error is None:
+            _tell_receivers(wires, expiring[id(result.removal)])
+
+
+def _expiring(wires: Wiring, removal: Removal) -> Iterator[Job]:
+    """The jobs that a removal ends because of their age, newest first, unless somebody else just did it."""
+    for job_id in sorted(removal.jobs, reverse=True) if removal.by_age else ():
+        with contextlib.suppress(NotFound):
+            job = wires.store.get(job_id)
+            if job.status is JobStatus.INTERRUPTED or job.archive is not None:
+                yield job
+
+
+def _tell_receivers(wires: Wiring, jobs: Iterable[Job]) -> None:
+    """Tell of an expiry, each receiver once; one that cannot be told is a warning."""
+    told: set[str] = set()
+    for job in jobs:
+        receivers = [url for url in dict.fromkeys(job.request.notify) if url not in told]
+        told.update(receivers)
+        for warning in wires.notify_expired(job, receivers):
+            wires.message(f"warning: {warning}")
 
 
 def remove_leftovers(wires: Wiring, job_id: int) -> list[Result]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -132,6 +132,15 @@ class Wiring:
 
         kind = Kind.SUCCESS if job.status == "finished" else Kind.FAILURE
         return send(job.request.notify, message_for(kind, job))
+
+    def notify_expired(self, job: Job, receivers: Sequence[str]) -> list[str]:
+        """Tell receivers that a job's archive was removed, or the job given up, because of its age."""
+        if not receivers:
+            return []
+        from strategies.notify import send
+        from strategies.notify_text import Kind, message_for
+
+        return send(receivers, message_for(Kind.EXPIRED, job))
 
 
 def wiring(ctx: typer.Context) -> Wiring:

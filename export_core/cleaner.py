@@ -48,6 +48,8 @@ class Removal:
     jobs: tuple[int, ...] = ()
     size: int = 0
     """Bytes that become free."""
+    by_age: bool = field(default=False, compare=False)
+    """An archive that became too old, or a job that was waited for too long: whoever waits is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +183,8 @@ def _kept_archives(jobs: Sequence[Job], now: datetime, policy: Policy) -> Iterat
 def _expired_jobs(survey: _Survey) -> Iterator[Removal]:
     for job in survey.jobs.values():
         if job.status is JobStatus.INTERRUPTED and survey.is_expired(job):
-            yield Removal(RemovalKind.EXPIRED_JOB, f"job {job.id}", _why_ended(survey, job), (job.id,))
+            why, by_age = _why_ended(survey, job), not survey.policy.everything
+            yield Removal(RemovalKind.EXPIRED_JOB, f"job {job.id}", why, (job.id,), by_age=by_age)
 
 
 def _uploads(survey: _Survey) -> Iterator[Removal]:
@@ -212,7 +215,8 @@ def _archives(survey: _Survey) -> Iterator[Removal]:
         "all are removed" if survey.policy.everything else f"older than {duration(survey.policy.archives)}"
     )
     for path, jobs in users.items():
-        yield Removal(RemovalKind.ARCHIVE, path, reason, tuple(jobs), sizes.get(path, 0))
+        by_age = not survey.policy.everything
+        yield Removal(RemovalKind.ARCHIVE, path, reason, tuple(jobs), sizes.get(path, 0), by_age)
 
 
 def _orphaned_archives(survey: _Survey) -> Iterator[Removal]:

@@ -21,7 +21,7 @@ class Kind(StrEnum):
     FAILURE = "failure"
     """The job ended with an error."""
     EXPIRED = "expired"
-    """An archive was removed from packmule's store because of its age."""
+    """An archive was removed from packmule's store, or an unfinished job given up, because of its age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,8 @@ def _failure(job: Job) -> tuple[str, Iterable[str]]:
 
 
 def _expired(job: Job) -> tuple[str, Iterable[str]]:
+    if job.archive is None:
+        return _given_up(job)
     lines = [f"The archive of {job.project} (job {job.id}) was removed from packmule's store.", ""]
     lines += _named(
         {
@@ -103,6 +105,18 @@ def _expired(job: Job) -> tuple[str, Iterable[str]]:
         }
     )
     return f"the archive of {job.project} has expired", lines
+
+
+def _given_up(job: Job) -> tuple[str, Iterable[str]]:
+    lines = [f"The unfinished export of {job.project} (job {job.id}) was not resumed and is given up.", ""]
+    lines += _named(
+        {
+            "Last sign of life": job.heartbeat_at,
+            "While": job.phase,
+            "To start over": f"packmule resume {job.id} --restart",
+        }
+    )
+    return f"the unfinished export of {job.project} has expired", lines
 
 
 def _named(values: dict[str, str | None]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,7 +24,7 @@ def asked(project: str = "group/project", to: str | None = None) -> JobRequest:
         strategy=StrategyChoice(
             "move-file" if to else "notification", to, {"token": SECRET} | ({"to": to} if to else {})
         ),
-        notify=(f"json://user:{SECRET}@host",),
+        notify=(f"json://user:{SECRET}@127.0.0.1:9",),
         export_options={"token": SECRET},
     )
 
@@ -35,6 +35,8 @@ class MadeJobs:
 
     root: Path
     ago: timedelta = timedelta(0)
+    notify: tuple[str, ...] = ()
+    """Receivers of the next jobs, in place of one that is not there."""
     store: JobStore = field(init=False)
 
     def __post_init__(self) -> None:
@@ -46,7 +48,8 @@ class MadeJobs:
 
     def make(self, status: str, project: str = "group/project", to: str | None = None) -> int:
         """A job in a state, with files as such a job has them."""
-        job_id = self.store.create(asked(project, to)).id
+        request = asked(project, to)
+        job_id = self.store.create(replace(request, notify=self.notify or request.notify)).id
         if status == JobStatus.QUEUED:
             return job_id
         if status == JobStatus.CANCELLED:

@@ -7,6 +7,7 @@ import pty
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from tests.cli.conftest import ROOT, CommandLine
 from tests.cli.made_jobs import MadeJobs
+from tests.strategies.servers import Answer, HttpServer
 
 
 @pytest.fixture
@@ -175,3 +177,68 @@ def test_many_clean_ups_at_once_agree(packmule: CommandLine, made: MadeJobs) -> 
     assert codes == [0] * 8
     assert files(packmule.home) == {"jobs/2/segments/issues.0.0"}
     assert json.loads(packmule.run("clean", "--all", "--yes", "--json").stdout)["removals"] == []
+
+
+class TestExpiryNotices:
+    """Receivers of an archive or an unfinished job are told when its time is over."""
+
+    @pytest.fixture
+    def server(self) -> Iterator[HttpServer]:
+        with HttpServer().running() as server:
+            yield server
+
+    @pytest.fixture
+    def old(self, packmule: CommandLine, server: HttpServer) -> MadeJobs:
+        made = MadeJobs(packmule.home, ago=timedelta(days=2))
+        made.notify = (f"json://127.0.0.1:{server.port}/hook?method=POST",)
+        for status in ("finished", "interrupted", "failed", "cancelled"):
+            made.make(status, project=f"group/{status}")
+        made.make("finished", to=str(packmule.root / "mine.tar.gz"))
+        made.ago = timedelta(hours=1)
+        made.make("finished", project="group/young")
+        return made
+
+    def told(self, server: HttpServer) -> list[dict[str, str]]:
+        return [json.loads(request.body) for request in server.requests]
+
+    def test_of_what_expired_and_of_nothing_else(
+        self, packmule: CommandLine, old: MadeJobs, server: HttpServer
+    ) -> None:
+        assert packmule.run("clean", "--dry-run").exit_code == 0
+        assert server.requests == []
+        done = packmule.run("clean", "--yes")
+        assert (done.exit_code, "warning" in done.stderr) == (0, False), done.stderr
+        interrupted, archive = self.told(server)
+        assert interrupted["title"] == "packmule: the unfinished export of group/interrupted has expired"
+        assert "packmule resume 2 --restart" in interrupted["message"]
+        assert archive["title"] == "packmule: the archive of group/finished has expired"
+        assert str(old.home.archive(1, "a.tar.gz")) in archive["message"]
+        assert "packmule export group/finished" in archive["message"]
+        packmule.run("clean", "--yes")
+        assert len(server.requests) == 2
+
+    def test_not_of_what_the_user_removes(
+        self, packmule: CommandLine, old: MadeJobs, server: HttpServer
+    ) -> None:
+        assert packmule.run("clean", "--all", "--yes").exit_code == 0
+        assert server.requests == []
+        assert not (old.home.archives / "1").exists()
+
+    def test_that_cannot_be_sent_are_warnings(
+        self, packmule: CommandLine, old: MadeJobs, server: HttpServer
+    ) -> None:
+        server.reply = lambda _request: Answer(status=403)
+        done = packmule.run("clean", "--yes", "--json")
+        assert done.exit_code == 0
+        assert done.stderr.count("warning: the notification to json://") == 2
+        assert "hook" not in done.stderr
+        assert all(removal["removed"] for removal in done.json["removals"])
+
+    def test_from_work_too(self, packmule: CommandLine, server: HttpServer) -> None:
+        made = MadeJobs(packmule.home, ago=timedelta(days=2))
+        made.notify = (f"json://127.0.0.1:{server.port}/hook",)
+        made.make("finished")
+        assert packmule.call("work", "--once").exit_code == 0
+        assert [message["title"] for message in self.told(server)] == [
+            "packmule: the archive of group/project has expired"
+        ]

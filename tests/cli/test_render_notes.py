@@ -13,7 +13,7 @@ def test_unknown_things_are_a_paragraph_by_relation(monkeypatch: pytest.MonkeyPa
     lines = list(unknown_lines(RELATIONS, KEYS, verbose=False))
     assert lines[0] == "note: left out, as GitLab 18.9 has no such relation: triggers, metrics_setting"
     text = " ".join(" ".join(lines).split())
-    assert all(key.partition(".")[2] + end in text for key in KEYS for end in ("",))
+    assert all(f"{key.partition('.')[2]}" in text for key in KEYS)
     assert lines[-1] == "  labels: id"
     assert len(lines) < 20
     assert max(map(len, lines)) <= 90
