@@ -11,8 +11,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_complete
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import stamina
-
+from export_core.allocation import keep_freed_memory, spare_modules
 from export_core.deferred import materialise
 from export_core.errors import ExportFailed, PackmuleError, RelationFailed, SourceInterrupted
 from export_core.segment import Segment, SegmentWriter
@@ -131,12 +130,21 @@ class PartWorkers:
         work.check_stop()
         self._on_start(part)
         begun = time.monotonic()
+        try:
+            segment = self._try(part, work)
+        except SourceInterrupted:
+            segment = self._retry(part, work)
+        return Finished(part, segment, time.monotonic() - begun)
+
+    def _retry(self, part: Part, work: PartWork) -> Segment:
+        import stamina  # only when it is needed: importing it costs a hundredth of a second
+
         for attempt in stamina.retry_context(
-            on=SourceInterrupted, attempts=_ATTEMPTS, wait_initial=0.2, wait_max=2.0, timeout=None
+            on=SourceInterrupted, attempts=_ATTEMPTS - 1, wait_initial=0.2, wait_max=2.0, timeout=None
         ):
             with attempt:
                 segment = self._try(part, work)
-        return Finished(part, segment, time.monotonic() - begun)
+        return segment
 
     def _try(self, part: Part, work: PartWork) -> Segment:
         try:
@@ -187,6 +195,8 @@ def _settle(futures: Sequence[Future[Finished]]) -> None:
 def worker_threads(workers: int | None) -> Iterator[tuple[Executor, int]]:
     """An executor with ``workers`` threads (None: one a usable processor), and how many they are."""
     count = workers or usable_processors()
+    keep_freed_memory()
+    spare_modules()
     with ThreadPoolExecutor(count, thread_name_prefix="part") as executor:
         yield executor, count
 
