@@ -143,11 +143,15 @@ class RelationRows:
         ]
 
     def _resolved(self, part: Part, ids: Sequence[int], place: int, line: bytes) -> bytes:
+        record = f"record with id {ids[place]}" if place < len(ids) else "a record"
+        resolver = self._reader.resolver
+        known = len(resolver.warnings)
         try:
-            return self._reader.resolver.resolve(line)
+            whole = resolver.resolve(line)
         except MissingValue as exc:
-            record = f"record with id {ids[place]}" if place < len(ids) else "a record"
             raise _failed(part, f"{record}: {exc}") from exc
+        resolver.warnings[known:] = [f"{record}: {what}" for what in resolver.warnings[known:]]
+        return whole
 
     def _pass_on_warnings(self, part: Part, sink: Sink) -> None:
         resolver = self._reader.resolver

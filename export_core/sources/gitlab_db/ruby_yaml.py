@@ -1,16 +1,22 @@
 """Reads the YAML that Ruby left in text columns, as data only: nothing in it is ever executed.
 
-Symbols (``:name``) become strings, tagged Ruby objects become plain mappings, aliases are few or refused
-(a document may otherwise unfold to any size). Source: Psych's output for GitLab's serialised columns.
+Only the parser's events are used; what becomes of them is decided here. Symbols (``:name``) become strings,
+tagged Ruby objects plain mappings. Depth and unfolded size have limits, and no step recurses, so that hostile
+text costs no more than its length. Source: Psych's output for GitLab's serialised columns.
 """
 
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-_MOST_ALIASES = 100
+from export_core.sources.gitlab_db.ruby_scalars import BrokenYaml, json_key, plain, tagged
+
+_DEEPEST = 100
+_MOST_UNFOLDED = 16 << 20
+"""Characters and values of a document whose aliases are all written out."""
 _POSITION_HEAD = "--- !ruby/object:Gitlab::Diff::Position\nattributes:\n"
 _PLAIN_LINE = re.compile(r"  :([a-z_]+):(?: (.*?))? *")
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)")
@@ -28,10 +34,6 @@ _OF_TYPE = {
 }
 
 
-class BrokenYaml(ValueError):
-    """A column that is not YAML, or YAML that unfolds without bounds."""
-
-
 def position(text: str) -> dict[str, Any] | None:
     """A note's position as GitLab prints it. Raises BrokenYaml."""
     attributes = _plain_position(text)
@@ -39,11 +41,13 @@ def position(text: str) -> dict[str, Any] | None:
         document = load(text)
         if document is None:
             return None
-        attributes = document.get("attributes", document) if isinstance(document, dict) else {}
+        attributes = document.get("attributes", document) if isinstance(document, dict) else None
+        if not isinstance(attributes, dict):
+            raise BrokenYaml("a position without attributes")
     kind = attributes.get("position_type") or "text"
     ordered = {name: attributes.get(name) for name in _COMMON}
     ordered["position_type"] = kind
-    return ordered | {name: attributes.get(name) for name in _OF_TYPE.get(kind, ())}
+    return ordered | {name: attributes.get(name) for name in _OF_TYPE.get(str(kind), ())}
 
 
 def stored(text: str) -> Any:
@@ -86,60 +90,106 @@ def _looks_numeric(value: str) -> bool:
 
 
 def load(text: str) -> Any:
-    """A YAML document as JSON-like values. Raises BrokenYaml."""
+    """The first document as JSON-like values; None when there is none. Raises BrokenYaml."""
     import yaml
 
+    builder = _Builder()
     try:
-        return _json_like(yaml.load(text, Loader=_loader()))  # noqa: S506 - a loader that only makes data
-    except (yaml.YAMLError, RecursionError, ValueError) as exc:
-        raise BrokenYaml(str(exc).splitlines()[0]) from exc
+        for event in yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+            if isinstance(event, yaml.DocumentEndEvent):
+                break
+            builder.take(event, type(event).__name__)
+    except (yaml.YAMLError, ValueError) as exc:
+        raise BrokenYaml((str(exc).splitlines() or ["?"])[0]) from exc
+    return builder.root.value
 
 
-@cache
-def _loader() -> type[Any]:
-    import yaml
+@dataclass(slots=True)
+class _Item:
+    """A finished value, and what it measures with all aliases in it written out."""
 
-    base: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-    class RubyLoader(base):  # type: ignore[misc]
-        """Data only; unknown tags are ignored."""
-
-        aliases = 0
-
-        def compose_node(self, parent: Any, index: Any) -> Any:
-            if self.check_event(yaml.events.AliasEvent):
-                self.aliases += 1
-                if self.aliases > _MOST_ALIASES:
-                    raise BrokenYaml(f"more than {_MOST_ALIASES} aliases")
-            return super().compose_node(parent, index)
-
-    def untagged(loader: Any, _suffix: str, node: Any) -> Any:
-        if isinstance(node, yaml.MappingNode):
-            return loader.construct_mapping(node, deep=True)
-        if isinstance(node, yaml.SequenceNode):
-            return loader.construct_sequence(node, deep=True)
-        return loader.construct_scalar(node)
-
-    # Only unquoted: the text ":a" is written with quotes, and stays as it is.
-    RubyLoader.add_implicit_resolver("!ruby/plain-symbol", re.compile(":.+"), [":"])
-    RubyLoader.add_constructor(
-        "!ruby/plain-symbol", lambda loader, node: loader.construct_scalar(node)[1:].strip('"')
-    )
-    RubyLoader.add_multi_constructor("!", untagged)
-    RubyLoader.add_multi_constructor("tag:ruby.yaml.org,2002:", untagged)
-    # Times stay the text that they are: JSON has none.
-    RubyLoader.add_constructor(
-        "tag:yaml.org,2002:timestamp", lambda loader, node: loader.construct_scalar(node)
-    )
-    RubyLoader.add_constructor("tag:yaml.org,2002:binary", lambda loader, node: loader.construct_scalar(node))
-    return RubyLoader
+    value: Any = None
+    size: int = 0
+    is_merge: bool = False
+    """Whether it is the key ``<<``."""
 
 
-def _json_like(value: Any, depth: int = 0) -> Any:
-    if depth > 100:
-        raise BrokenYaml("nested more than 100 deep")
-    if isinstance(value, dict):
-        return {str(key): _json_like(inner, depth + 1) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_json_like(inner, depth + 1) for inner in value]
-    return value
+@dataclass(slots=True)
+class _Open:
+    """A collection that is being read."""
+
+    anchor: str | None = None
+    tag: str = ""
+    mapping: bool = False
+    items: list[_Item] = field(default_factory=list)
+
+
+class _Builder:
+    """Makes values of a parser's events, with a stack of its own."""
+
+    def __init__(self) -> None:
+        self.root = _Item()
+        self._open: list[_Open] = []
+        self._anchors: dict[str, _Item] = {}
+
+    def take(self, event: Any, kind: str) -> None:
+        """One event. Raises BrokenYaml."""
+        if kind == "ScalarEvent":
+            self._add(_scalar(event), event.anchor)
+        elif kind in ("MappingStartEvent", "SequenceStartEvent"):
+            if len(self._open) >= _DEEPEST:
+                raise BrokenYaml(f"nested more than {_DEEPEST} deep")
+            self._open.append(_Open(event.anchor, event.tag or "", kind == "MappingStartEvent"))
+        elif kind in ("MappingEndEvent", "SequenceEndEvent"):
+            done = self._open.pop()
+            self._add(_closed(done), done.anchor)
+        elif kind == "AliasEvent":
+            self._alias(event.anchor)
+
+    def _alias(self, anchor: str) -> None:
+        if anchor not in self._anchors:
+            raise BrokenYaml(f"the alias {anchor!r} refers to itself or to nothing")
+        self._add(self._anchors[anchor], None)
+
+    def _add(self, item: _Item, anchor: str | None) -> None:
+        if item.size > _MOST_UNFOLDED:
+            raise BrokenYaml("its aliases unfold without bounds")
+        if anchor is not None:
+            self._anchors[anchor] = item
+        if self._open:
+            self._open[-1].items.append(item)
+        else:
+            self.root = item
+
+
+def _scalar(event: Any) -> _Item:
+    tag, quoted = event.tag, event.style not in (None, "")
+    if tag is None or tag == "!":
+        value = event.value if quoted or tag == "!" else plain(event.value)
+    else:
+        value = tagged(tag, event.value)
+    return _Item(value, len(event.value) + 1, not quoted and tag is None and event.value == "<<")
+
+
+def _closed(collection: _Open) -> _Item:
+    size = 1 + sum(item.size for item in collection.items)
+    if size > _MOST_UNFOLDED or not collection.mapping:
+        return _Item([item.value for item in collection.items], size)
+    found: dict[str, Any] = {}
+    for key, item in zip(collection.items[::2], collection.items[1::2], strict=True):
+        merged = list(_merged(item.value)) if key.is_merge else []
+        if merged:
+            for mapping in merged:
+                found.update(mapping)
+        else:
+            found[json_key(key.value)] = item.value
+    if collection.tag.startswith("!ruby/hash-with-ivars") and isinstance(found.get("elements"), dict):
+        return _Item(found["elements"], size)
+    return _Item(found, size)
+
+
+def _merged(value: Any) -> Iterator[dict[str, Any]]:
+    """The mappings of a merge key; none where its value is something else, and it is an ordinary key."""
+    values = value if isinstance(value, list) else [value]
+    if all(isinstance(one, dict) for one in values):
+        yield from reversed(values)

@@ -175,7 +175,7 @@ def _files_count(r: Renderer, t: str) -> str | None:
 
 def _new_path(r: Renderer, t: str) -> str | None:
     if not r.catalog.has("merge_request_diff_files", "new_path"):
-        return r.column("merge_request_diff_files", "old_path", t)
+        return None
     return f"to_json(CASE WHEN {_filled(f'{t}.new_path')} THEN {t}.new_path ELSE {t}.old_path END)::text"
 
 
@@ -184,7 +184,6 @@ def reads_external_diffs(r: Renderer) -> bool:
     return (
         not r.rules.stored
         and r.catalog.has("merge_request_diffs", "stored_externally")
-        and r.catalog.has("merge_request_diffs", "external_diff_store")
         and r.catalog.has("merge_request_diff_files", "external_diff_offset")
     )
 
@@ -198,8 +197,10 @@ def _utf8_diff(r: Renderer, t: str) -> str | None:
         plain = f"to_json(coalesce({t}.diff, ''))::text"
     cases = f"WHEN {t}.binary AND {t}.diff <> '' THEN {marker('d', f'to_json({t}.diff)::text')}"
     if reads_external_diffs(r):
+        known = r.catalog.has("merge_request_diffs", "external_diff_store")
+        store = "p.external_diff_store" if known else "NULL"
         place = (
-            "json_build_array(p.merge_request_id, p.id, p.external_diff_store,"
+            f"json_build_array(p.merge_request_id, p.id, {store},"
             f" {t}.external_diff_offset, {t}.external_diff_size, {t}.binary)::text"
         )
         cases = f"WHEN p.stored_externally THEN {marker('x', place)} {cases}"

@@ -193,7 +193,8 @@ class _Builder:
             if child.partition_key and self.renderer.catalog.has(table, child.partition_key[1])
         }
         if table == "merge_request_diffs" and reads_external_diffs(self.renderer):
-            columns |= {"id", "merge_request_id", "stored_externally", "external_diff_store"}
+            read = {"id", "merge_request_id", "stored_externally", "external_diff_store"}
+            columns |= read & set(self.renderer.catalog.tables[table])
         if table == "merge_request_diff_commits":
             columns |= {"merge_request_commits_metadata_id"} & set(self.renderer.catalog.tables[table])
         return columns

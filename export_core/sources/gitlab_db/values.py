@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from export_core.sources.gitlab_db import ruby_yaml
+from export_core.sources.gitlab_db.ruby_scalars import BrokenYaml
 
 _MARKER = re.compile(rb"\x01(.)([^\x02]*)\x02", re.DOTALL)
 _MOST_CACHED = 20_000
@@ -81,8 +82,9 @@ class Resolver:
         key = (kind, payload)
         cached = self._cache.get(key)
         if cached is None:
+            known = len(self.warnings)
             cached = self._value(kind, payload)
-            if len(payload) < 4096:
+            if len(payload) < 4096 and len(self.warnings) == known:  # each missing value is told
                 if len(self._cache) >= _MOST_CACHED:
                     self._cache.clear()
                 self._cache[key] = cached
@@ -92,7 +94,7 @@ class Resolver:
         try:
             value = json.loads(payload)
             return _encode(None if value is None else self._kinds[kind](value))
-        except ruby_yaml.BrokenYaml as exc:
+        except BrokenYaml as exc:
             instead = b"{}" if kind == b"m" else b"null"
             return self._missing(f"a serialised column is not readable YAML ({exc})", instead)
 

@@ -35,22 +35,20 @@ class RealGitlab:
         """A connection string."""
         return self.server.dsn(database)
 
-    def settings(
-        self, database: str = databases.BASE, *, split: bool = False, **rules: Any
-    ) -> GitlabSettings:
-        """The product's settings for one database, or for three."""
-        names = [f"{database}_{name}" for name in ("main", "ci", "sec")] if split else [database]
+    def settings(self, *names: str, **rules: Any) -> GitlabSettings:
+        """The product's settings for one database (``BASE`` when none is named), or for three."""
         storage = Storage(
             repositories={"default": str(self.disk.repositories)},
             external_diffs=str(self.disk.external_diffs),
         )
-        return GitlabSettings(Databases(*map(self.dsn, names)), storage, rules=Rules(**rules))
+        places = map(self.dsn, names or [databases.BASE])
+        return GitlabSettings(Databases(*places), storage, rules=Rules(**rules))
 
-    def tables(self, database: str = databases.BASE, *, split: bool = False) -> PlainTables:
+    def tables(self, *names: str) -> PlainTables:
         """The same rows for the serialiser."""
-        names = ("main", "ci", "sec")
-        dsns = {name: self.dsn(f"{database}_{name}" if split else database) for name in names}
-        return PlainTables(dsns, self.facts.databases())
+        three = names * 3 if len(names) == 1 else names or [databases.BASE] * 3
+        places = zip(("main", "ci", "sec"), map(self.dsn, three), strict=True)
+        return PlainTables(dict(places), self.facts.databases())
 
     def serialiser(self, tables: PlainTables, path: str, **context: Any) -> Serialiser:
         """What is to be expected of a project."""

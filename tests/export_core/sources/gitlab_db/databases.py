@@ -20,6 +20,7 @@ from tests.export_core.sources.gitlab_db.world import Row, World
 
 Dsn = Callable[[str], str]
 BASE = "gitlab_real"
+SPLIT = (f"{BASE}_main", f"{BASE}_ci", f"{BASE}_sec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ def _make(dsn: Dsn, facts: Facts, name: str, world: World, filled: list[str]) ->
     with psycopg.connect(dsn("postgres"), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     with psycopg.connect(dsn(name)) as connection:
-        real_schema.create(connection, facts)
+        real_schema.create(connection, facts, 64 if name == BASE else 4)
         for table in filled:
             json = {column.name for column in facts.tables[table] if column.type == "jsonb"}
             _insert(connection, table, world.rows[table], json)
@@ -62,10 +63,10 @@ def _make(dsn: Dsn, facts: Facts, name: str, world: World, filled: list[str]) ->
 
 
 @contextmanager
-def copied(dsn: Dsn, name: str) -> Iterator[str]:
-    """The name of a copy of ``BASE`` that a test may change."""
+def copied(dsn: Dsn, name: str, of: str = BASE) -> Iterator[str]:
+    """The name of a copy that a test may change."""
     with psycopg.connect(dsn("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {BASE}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {of}")
         try:
             yield name
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import psycopg
@@ -25,6 +26,7 @@ class PlainTables:
         self._dsns = dsns
         self._databases = databases
         self._rows: dict[str, list[Row]] = {}
+        self._columns: dict[str, list[str] | None] = {}
         self._by: dict[tuple[str, str], dict[Any, list[Row]]] = {}
 
     def rows(self, table: str) -> list[Row]:
@@ -32,6 +34,11 @@ class PlainTables:
         if table not in self._rows:
             self._rows[table] = self._read(table)
         return self._rows[table]
+
+    def has(self, table: str, column: str) -> bool:
+        """Whether the database has this column."""
+        self.rows(table)
+        return column in (self._columns[table] or ())
 
     def where(self, table: str, column: str, value: Any) -> list[Row]:
         """The rows whose column equals a value that is not NULL."""
@@ -49,10 +56,15 @@ class PlainTables:
 
     def _read(self, table: str) -> list[Row]:
         dsn = self._dsns.get(self._databases.get(table, "main")) or self._dsns["main"]
-        with psycopg.connect(dsn, options="-c timezone=UTC", row_factory=dict_row) as connection:
+        with psycopg.connect(
+            dsn, options="-c timezone=UTC", row_factory=dict_row, autocommit=True
+        ) as connection:
             for name in _AS_WRITTEN:
                 connection.adapters.register_loader(name, _Written)
-            try:
-                return list(connection.execute(f"SELECT * FROM {table}"))
-            except psycopg.errors.UndefinedTable:
-                return []
+            for known in (table, table.removeprefix("p_")):
+                with suppress(psycopg.errors.UndefinedTable):
+                    cursor = connection.execute(f"SELECT * FROM {known}")
+                    self._columns[table] = [column.name for column in cursor.description or ()]
+                    return cursor.fetchall()
+        self._columns[table] = None
+        return []

@@ -15,12 +15,12 @@ _BY_LIST = ("p_ci_builds", "p_ci_builds_metadata", "p_ci_pipelines", "p_ci_stage
 _INDEXED = re.compile(r"(_id|^id|_type|^type)$")
 
 
-def create(connection: psycopg.Connection[Any], facts: Facts) -> None:
+def create(connection: psycopg.Connection[Any], facts: Facts, hash_partitions: int = 64) -> None:
     """All named tables, empty."""
-    connection.execute(";".join(_statements(facts)))
+    connection.execute(";".join(_statements(facts, hash_partitions)))
 
 
-def _statements(facts: Facts) -> Iterator[str]:
+def _statements(facts: Facts, hash_partitions: int) -> Iterator[str]:
     yield "CREATE SCHEMA gitlab_partitions_dynamic"
     yield "CREATE SCHEMA gitlab_partitions_static"
     sequences = {
@@ -34,7 +34,7 @@ def _statements(facts: Facts) -> Iterator[str]:
         if table in ("project_uploads", "uploads_9ba88c4165"):
             continue
         yield f"CREATE TABLE {table} ({', '.join(_lines(columns))}){_partitioned(table)}"
-        yield from _partitions(table)
+        yield from _partitions(table, hash_partitions)
     for node_table, column in sorted(_joins(facts)):
         yield f"CREATE INDEX ON {node_table} ({column})"
 
@@ -59,15 +59,16 @@ def _partitioned(table: str) -> str:
     return f" PARTITION BY {methods[table]}" if table in methods else ""
 
 
-def _partitions(table: str) -> Iterator[str]:
+def _partitions(table: str, hash_partitions: int) -> Iterator[str]:
     if table in _BY_LIST:
         for value in PARTITIONS:
             name = f"gitlab_partitions_dynamic.{table.removeprefix('p_')}_{value}"
             yield f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES IN ({value})"
     elif table == "work_item_descriptions":
-        for number in range(64):
+        for number in range(hash_partitions):
             name = f"gitlab_partitions_static.{table}_{number:02d}"
-            yield f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES WITH (MODULUS 64, REMAINDER {number})"
+            values = f"WITH (MODULUS {hash_partitions}, REMAINDER {number})"
+            yield f"CREATE TABLE {name} PARTITION OF {table} FOR VALUES {values}"
     elif table == "merge_request_commits_metadata":
         for number, (low, high) in enumerate((("1", "2"), ("2", "4"), ("4", "MAXVALUE"))):
             name = f"gitlab_partitions_dynamic.{table}_{number}"

@@ -70,7 +70,8 @@ class Serialiser:
     def _object(self, node: JsonNode, row: Row) -> dict[str, Any]:
         found = self._attributes(node, row)
         for child in node.get("children", []):
-            self._child(found, node, child, row)
+            if readable(self._context.tables, child):
+                self._child(found, node, child, row)
         return found
 
     def _child(self, found: dict[str, Any], node: JsonNode, child: JsonNode, row: Row) -> None:
@@ -90,9 +91,11 @@ class Serialiser:
             found[name] = self._unsaved_diff(child)
 
     def _unsaved_diff(self, node: JsonNode) -> dict[str, Any]:
-        empty: dict[str, Any] = {attribute["name"]: None for attribute in node["attributes"]}
-        empty |= {child["name"]: [] for child in node["children"]}
-        return empty | {"state": "empty", "files_count": 0, "sorted": False, "diff_type": "regular"}
+        tables = self._context.tables
+        known = [a["name"] for a in node["attributes"] if has_attribute(tables, node, a)]
+        values = {"state": "empty", "files_count": 0, "sorted": False, "diff_type": "regular"}
+        lists: dict[str, Any] = {child["name"]: [] for child in node["children"]}
+        return lists | {name: values.get(name) for name in known}
 
     def _rows(self, node: JsonNode, parent: Row) -> list[Row]:
         rows = self._linked(node, parent)
@@ -121,7 +124,7 @@ class Serialiser:
         project = self._context.project["id"]
         special: dict[str, Callable[[], bool]] = {
             "members.requested_at IS NULL": lambda: row["requested_at"] is None,
-            "merge_request_diffs.diff_type = 1": lambda: row["diff_type"] == 1,
+            "merge_request_diffs.diff_type = 1": lambda: row.get("diff_type", 1) == 1,
             "merge_request_commits_metadata.project_id = project of the diff"
             " (merge_request_diffs.merge_request_id -> merge_requests.target_project_id)": lambda: (
                 row["project_id"] == project
@@ -135,10 +138,12 @@ class Serialiser:
             "p_ci_builds.partition_id = p_ci_stages.partition_id": lambda: (
                 row.get("partition_id") == parent.get("partition_id")
             ),
-            "protected_branch_push_access_levels.deploy_key_id IS NULL": lambda: row["deploy_key_id"] is None,
+            "protected_branch_push_access_levels.deploy_key_id IS NULL": lambda: (
+                row.get("deploy_key_id") is None
+            ),
             "(approval_project_rules.report_type IS NULL"
             " OR approval_project_rules.report_type NOT IN (2,4,5))": lambda: (
-                row["report_type"] not in (2, 4, 5)
+                row.get("report_type") not in (2, 4, 5)
             ),
         }
         return special[condition]()
@@ -155,12 +160,11 @@ class Serialiser:
     def _attributes(self, node: JsonNode, row: Row) -> dict[str, Any]:
         found = {}
         for attribute in node["attributes"]:
-            table, name = node["table"], attribute["name"]
-            rule = self._rules.get((table, name))
-            column = attribute.get("column") or name
-            if attribute.get("table", table) == table and attribute["from"] == "column" and column not in row:
-                continue
-            found[name] = rule(row, self._context) if rule else self.rendered(attribute, row[column])
+            name = attribute["name"]
+            rule = self._rules.get((node["table"], name))
+            if has_attribute(self._context.tables, node, attribute):
+                column = attribute.get("column") or name
+                found[name] = rule(row, self._context) if rule else self.rendered(attribute, row[column])
         return found
 
     def rendered(self, attribute: JsonNode, value: Any) -> Any:
@@ -225,7 +229,7 @@ class Serialiser:
 
 
 def _rank(row: Row, own_group: int) -> tuple[Any, ...]:
-    role = row["member_role_id"]
+    role = row.get("member_role_id")
     expiry = row["expires_at"] or ""
     return (
         -row["access_level"],
@@ -289,3 +293,31 @@ def day(value: str) -> str | None:
 def number(value: str) -> float | None:
     """A float."""
     return None if value in ("NaN", "Infinity", "-Infinity") else float(value)
+
+
+def readable(tables: PlainTables, node: JsonNode) -> bool:
+    """Whether a database has what links a child to its parent; an older GitLab may not."""
+    joins = node["join"] if isinstance(node["join"], list) else []
+    keys = [(join["parent_table"], join["parent_column"]) for join in joins]
+    keys += [(join["child_table"], join["child_column"]) for join in joins]
+    return all(tables.has(*key) for key in keys)
+
+
+def has_attribute(tables: PlainTables, node: JsonNode, attribute: JsonNode) -> bool:
+    """Whether a database has the column that an attribute is made of."""
+    column = attribute.get("column")
+    return column is None or tables.has(attribute.get("table", node["table"]), column)
+
+
+def lacking(facts: Facts, tables: PlainTables) -> set[str]:
+    """Paths of all relations and attributes that a database does not have; not what lies below them."""
+    found: set[str] = set()
+    for path, node in facts.nodes():
+        if any(path.startswith(f"{gone}.") for gone in found):
+            continue
+        if not readable(tables, node):
+            found.add(path)
+            continue
+        attributes = node["attributes"]
+        found |= {f"{path}.{a['name']}" for a in attributes if not has_attribute(tables, node, a)}
+    return found

@@ -85,7 +85,7 @@ def _not(value: bool | None) -> bool | None:
 
 def _archived(row: Row, context: Context) -> bool:
     own = context.tables.one("namespaces", "id", row.get("project_namespace_id")) or {}
-    scheduled = row["marked_for_deletion_at"] is not None or own.get("state") == 2
+    scheduled = row.get("marked_for_deletion_at") is not None or own.get("state") == 2
     return bool(row["archived"] and not scheduled)
 
 
@@ -141,7 +141,7 @@ def _default_branch(row: Row, context: Context) -> Any:
         settings = context.tables.one("namespace_settings", "namespace_id", id)
         if settings and settings["default_branch_name"]:
             return settings["default_branch_name"]
-    return _instance(context)["default_branch_name"]
+    return _instance(context).get("default_branch_name")
 
 
 def _text_color(row: Row, _: Context) -> str:
@@ -197,7 +197,7 @@ def _branch_sha(project: str, branch: str) -> Rule:
 
 def _exported_diff(row: Row, context: Context) -> Row | None:
     diffs = context.tables.where("merge_request_diffs", "merge_request_id", row["id"])
-    regular = [diff for diff in diffs if diff["diff_type"] == 1]
+    regular = [diff for diff in diffs if diff.get("diff_type", 1) == 1]
     return max(regular, key=lambda diff: diff["id"]) if regular else None
 
 
@@ -305,7 +305,7 @@ def _push_rule(name: str) -> Rule:
         organization = context.tables.one(
             "organization_push_rules", "organization_id", context.project["organization_id"]
         )
-        samples = [sample for sample in context.tables.rows("push_rules") if sample["is_sample"]]
+        samples = [sample for sample in context.tables.rows("push_rules") if sample.get("is_sample")]
         wide = [organization] if organization else []
         values = [source[name] for source in (row, *wide, *samples)]
         return next((value for value in values if value is not None), None)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.export_core.sources.gitlab_db.comparison import check_project
 from tests.export_core.sources.gitlab_db.conftest import RealGitlab
+from tests.export_core.sources.gitlab_db.databases import BASE, SPLIT
 from tests.export_core.sources.gitlab_db.facts import JsonNode
 from tests.export_core.sources.gitlab_db.product_runs import Way, export
 from tests.export_core.sources.gitlab_db.serialiser_rules import RULES
@@ -25,11 +26,11 @@ def _told(differences: list[str]) -> str:
     return f"{len(differences)} differences:\n" + "\n".join(differences[:60])
 
 
-@pytest.mark.parametrize("split", [False, True], ids=["one database", "three databases"])
+@pytest.mark.parametrize("names", [(BASE,), SPLIT], ids=["one database", "three databases"])
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_every_line_of_a_full_project(gitlab: RealGitlab, way: Way, split: bool) -> None:
-    exported = export(gitlab.settings(split=split), PATHS[0], way)
-    expected = gitlab.serialiser(gitlab.tables(split=split), PATHS[0])
+def test_every_line_of_a_full_project(gitlab: RealGitlab, way: Way, names: tuple[str, ...]) -> None:
+    exported = export(gitlab.settings(*names), PATHS[0], way)
+    expected = gitlab.serialiser(gitlab.tables(*names), PATHS[0])
     differences = check_project(exported, expected, gitlab.facts.relations)
     assert not differences, _told(differences)
 
