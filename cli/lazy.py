@@ -9,7 +9,7 @@ our options are texts, numbers and flags, so that plain conversions do (see ``_s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from difflib import get_close_matches
 from importlib import import_module
 from inspect import Parameter, Signature
@@ -29,6 +29,8 @@ class Entry:
     function: str
     help: str
     exit_codes: tuple[int, ...] = (0, 1, 2)
+    meanings: Mapping[int, str] = field(default_factory=dict)
+    """What an exit code means here, where that is narrower than in general."""
 
 
 def command_of(options: type[Any], run: Callable[[Context, Any], Any]) -> Callable[..., Any]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -31,32 +32,65 @@ EXIT_CODES: Mapping[int, str] = {
 }
 
 _RUN = (0, 1, 2, 3, 4, 5, 6, 7, 130)
-_LOOK = (0, 1, 2, 4)
 
 COMMANDS: Mapping[str, Entry] = {
     "export": Entry("cli.commands.export:export", "Export a project into an archive and hand it on.", _RUN),
     "resume": Entry("cli.commands.resume:resume", "Continue an interrupted or failed job.", _RUN),
-    "list": Entry("cli.commands.list_:list_jobs", "Jobs and their archives, newest first.", (0, 1, 2)),
-    "show": Entry("cli.commands.show:show", "One job: relations, parts, times, warnings, error.", _LOOK),
-    "status": Entry("cli.commands.status:status", "A project's export status in GitLab's words.", _LOOK),
-    "cancel": Entry("cli.commands.cancel:cancel", "Stop a running job, from any terminal.", (0, 1, 2, 3, 4)),
-    "clean": Entry(
-        "cli.commands.clean:clean", "Remove old archives, work directories and job rows.", (0, 1, 2, 3)
+    "list": Entry("cli.commands.list_:list_jobs", "Jobs and their archives, newest first."),
+    "show": Entry(
+        "cli.commands.show:show",
+        "One job: relations, parts, times, warnings, error.",
+        (0, 1, 2, 4),
+        {4: "there is no such job"},
     ),
-    "work": Entry("cli.commands.work:work", "Run queued and interrupted jobs; for cron and systemd.", _RUN),
+    "status": Entry("cli.commands.status:status", "A project's export status in GitLab's words."),
+    "cancel": Entry(
+        "cli.commands.cancel:cancel",
+        "Stop a running job, from any terminal.",
+        (0, 1, 2, 3, 4),
+        {3: "the job is finished already, or has not stopped yet", 4: "there is no such job"},
+    ),
+    "clean": Entry(
+        "cli.commands.clean:clean",
+        "Remove old archives, work directories and job rows.",
+        (0, 1, 2, 3, 130),
+        {3: "something could not be removed, or the answer was no", 130: "interrupted"},
+    ),
+    "work": Entry(
+        "cli.commands.work:work",
+        "Run queued and interrupted jobs; for cron and systemd.",
+        (0, 1, 2, 3, 130),
+        {3: "with --once: a job failed", 130: "stopped; its jobs are resumable"},
+    ),
     "verify": Entry(
-        "cli.commands.verify:verify", "Would GitLab import this archive; is it whole?", (0, 1, 2, 4, 7)
+        "cli.commands.verify:verify",
+        "Would GitLab import this archive; is it whole?",
+        (0, 1, 2, 4, 7, 130),
+        {4: "there is no such archive", 130: "interrupted"},
     ),
     "import": Entry(
         "cli.commands.import_:import_archive",
         "Load an archive into the embedded instance.",
-        (0, 1, 2, 3, 4, 5, 7, 130),
+        (0, 1, 2, 3, 4, 5, 6, 7, 130),
+        {
+            3: "git could not make a repository of a bundle",
+            4: "there is no such archive",
+            5: "the embedded instance cannot be used",
+            6: "there is such a project already",
+            130: "interrupted",
+        },
     ),
     "demo": Entry(
-        "cli.commands.demo:demo", "A filled project, exported and verified before your eyes.", _RUN
+        "cli.commands.demo:demo",
+        "A filled project, exported and verified before your eyes.",
+        (0, 1, 2, 3, 5, 6, 7, 130),
+        {5: "the embedded instance cannot be used", 6: "no room for the archive"},
     ),
     "doctor": Entry(
-        "cli.commands.doctor:doctor", "What this machine and a source can and cannot do.", (0, 1, 2, 5)
+        "cli.commands.doctor:doctor",
+        "What this machine and a source can and cannot do.",
+        (0, 1, 2, 5),
+        {5: "a check failed"},
     ),
 }
 
@@ -79,7 +113,7 @@ class PackmuleGroup(LazyGroup):
     def epilog_for(self, entry: Entry, examples: Sequence[str]) -> str:
         """Examples, and the exit codes that a command may give."""
         shown = ["\b", "Examples:", *(f"  {example}" for example in examples), "\n"] if examples else []
-        return "\n".join([*shown, exit_code_text(entry.exit_codes)])
+        return "\n".join([*shown, exit_code_text(entry.exit_codes, entry.meanings)])
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> NoReturn:
         """Run one command line and leave with its exit code."""
@@ -120,9 +154,10 @@ app = typer.Typer(
 )
 
 
-def exit_code_text(codes: Sequence[int]) -> str:
+def exit_code_text(codes: Sequence[int], meanings: Mapping[int, str] = MappingProxyType({})) -> str:
     """Exit codes as they stand below a help text; the backspace keeps typer from joining the lines."""
-    return "\n".join(["\b", "Exit codes:", *(f"  {code:<4} {EXIT_CODES[code]}" for code in codes)])
+    lines = (f"  {code:<4} {meanings.get(code, EXIT_CODES[code])}" for code in codes)
+    return "\n".join(["\b", "Exit codes:", *lines])
 
 
 def _print_version(value: bool) -> None:

@@ -62,8 +62,8 @@ def run(ctx: Context, options: CleanOptions) -> int:
 
     Ages are those of the job store, never those of files. Running and queued jobs are never touched, nor
     is any file that was moved to a place of yours. An archive that several jobs refer to goes with the last
-    of them. The retention settings of config.toml are the defaults. Exit code 3: something could not be
-    removed; the next clean-up tries again.
+    of them. The retention settings of config.toml are the defaults. What could not be removed is left to the
+    next clean-up. Receivers of --notify are told when an archive or an unfinished job expires.
     """
     wires = wiring(ctx)
     if options.json and not (options.dry_run or options.yes):

@@ -15,8 +15,8 @@ from export_core.stop import Stop
 from export_core.work_queue import WorkQueue
 
 EXAMPLES = (
-    "packmule work --once             run what is queued, then return: for cron and timers",
-    "packmule work --parallel 2       stay, as a service",
+    "packmule work --once          # runs what is queued, then returns: for cron and timers",
+    "packmule work --parallel 2    # stays, as a service",
 )
 
 CLEAN_EVERY = 3600.0

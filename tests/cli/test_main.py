@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from cli.main import COMMANDS, EXIT_CODES, hoisted
 from export_core import errors
 from export_core.stop import Stop
 from tests.cli.conftest import CommandLine
+from tests.test_readme import parse, words_of
 
 DESIGNED = "export resume list show status cancel clean work verify import demo doctor".split()
 HEAVY = "rich boto3 apprise pymongo gitlab httpx psycopg yaml pydantic sqlite3 cli.wiring cli.commands.export"
@@ -34,8 +36,23 @@ def test_every_command_has_help_with_an_example_and_exit_codes(packmule: Command
     assert result.exit_code == 0
     assert f"Usage: packmule {name}" in result.stdout
     assert re.search(rf"^ +packmule {name}\b", result.stdout, re.MULTILINE), "no example"
-    for code in COMMANDS[name].exit_codes:
-        assert re.search(rf"^ +{code} +{re.escape(EXIT_CODES[code])}$", result.stdout, re.MULTILINE)
+    codes = {code: COMMANDS[name].meanings.get(code, EXIT_CODES[code]) for code in COMMANDS[name].exit_codes}
+    assert {0, 1, 2} <= set(codes) <= set(EXIT_CODES)
+    assert set(COMMANDS[name].meanings) <= set(codes)
+    for code, meaning in codes.items():
+        assert re.search(rf"^ +{code} +{re.escape(meaning)}$", result.stdout, re.MULTILINE)
+    assert (
+        max(map(len, result.stdout.partition("Exit codes:")[0].partition("Examples:")[0].splitlines())) <= 80
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_example_can_be_typed(name: str) -> None:
+    examples = import_module(COMMANDS[name].function.partition(":")[0]).EXAMPLES
+    for example in examples:
+        words = words_of(example)
+        assert words[0] == name
+        parse(words)
 
 
 def test_help_shows_all_commands_and_the_table_of_exit_codes(packmule: CommandLine) -> None:
