@@ -10,7 +10,7 @@ from dataclasses import replace
 from export_core.archive_position import missing_parts
 from export_core.assembly import ArchiveRequest, Segments
 from export_core.deferred_record import PartsInArchive
-from export_core.errors import JobConflict, RelationFailed, SourceInterrupted
+from export_core.errors import JobConflict, RelationFailed
 from export_core.events import Listener, PartFinished, PartStarted, RelationPlanned, WarningRaised
 from export_core.job import Job, Phase, SnapshotInfo
 from export_core.progress_record import member_time
@@ -109,9 +109,8 @@ class PartsRun:
     def _first(self) -> tuple[Snapshot, Plan]:
         job = self._job
         snapshot = self._source.open(job.project, self._options())
-        try:
-            with interrupting(self._stop, lambda: cancel(snapshot)):
-                plan = snapshot.plan(Selection(job.request.only, job.request.skip))
+        with self._closed_on_error(snapshot):
+            plan = snapshot.plan(Selection(job.request.only, job.request.skip))
             left_out = [name for name in self._source.relations() if name not in plan.relations]
             if left_out:
                 note = f"left out on request: {', '.join(left_out)}"
@@ -120,11 +119,6 @@ class PartsRun:
             self._store.save_plan(job.id, plan, self._snapshot_info(snapshot))
             for warning in plan.warnings:
                 self._listener(WarningRaised(job.id, warning))
-        except BaseException as exc:
-            snapshot.close()
-            if isinstance(exc, SourceInterrupted):
-                self._stop.check()
-            raise
         return snapshot, plan
 
     def _again(self, plan: Plan, lost: list[Part]) -> tuple[Snapshot | None, Plan]:
@@ -138,15 +132,22 @@ class PartsRun:
         if not lost:
             return None, plan
         snapshot = self._source.reopen(job.project, self._options(), job.snapshots[0].details)
-        try:
+        with self._closed_on_error(snapshot):
             self._join(snapshot, last.number + 1)
             self._store.add_snapshot(job.id, self._snapshot_info(snapshot))
             for part in lost:
                 self._store.update_part(job.id, snapshot.refresh(part))
+        return snapshot, self._store.load_plan(job.id) or plan
+
+    @contextmanager
+    def _closed_on_error(self, snapshot: Snapshot) -> Iterator[None]:
+        """Ask a snapshot things that may take long: a stop breaks them off, an error closes it."""
+        try:
+            with interrupting(self._stop, lambda: cancel(snapshot)):
+                yield
         except BaseException:
             snapshot.close()
             raise
-        return snapshot, self._store.load_plan(job.id) or plan
 
     def _is_void(self, lost: list[Part]) -> bool:
         """Whether a stored plan is better made anew: nothing of it is kept, or snapshots must not be mixed.

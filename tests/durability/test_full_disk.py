@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,13 @@ def small_disk(large: Scene) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+def fill(place: Path) -> None:
+    """Take all the room there is but for some kilobytes."""
+    with suppress(OSError), (place / "filling").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+
+
 def make_room(place: Path) -> None:
     subprocess.run(["mount", "-o", "remount,size=64m", str(place)], check=True)
 
@@ -73,29 +81,46 @@ def test_no_room_for_the_job_store_either(large: Scene, wanted: str, small_disk:
     """Then nothing can be recorded: the job counts as interrupted, and its first error is shown."""
     large.home = small_disk / "home"
     target = large.out / "x.tar.gz"
-    ended = large.run("export", "a/b", "--source", "fake", "--to", str(target))
-    assert ended.code in (1, 3), ended
-    assert "No space left on device" in ended.stderr or "full" in ended.stderr
-    assert not target.exists()
     make_room(small_disk)
+    process = large.held("export", "a/b", "--source", "fake", "--to", str(target), at="begun:6")
+    fill(small_disk)
+    ended = large.let_go(process)
+    assert ended.code in (1, 3), ended
+    assert "No space left on device" in ended.stderr or "disk is full" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not target.exists()
+    (small_disk / "filling").unlink()
     assert large.store.get(1).status in (JobStatus.FAILED, JobStatus.INTERRUPTED)
     large.good("resume")
     assert digest(target) == wanted
     large.nothing_is_left()
 
 
-def test_no_room_at_the_destination(large: Scene, wanted: str, small_disk: Path) -> None:
+def test_no_room_at_the_destination_is_seen_before_the_work(large: Scene, small_disk: Path) -> None:
+    ended = large.run("export", "a/b", "--source", "fake", "--to", str(small_disk / "x.tar.gz"))
+    assert ended.code == 6, ended
+    assert "free" in ended.stderr
+    assert large.reads() == []
+    assert list(small_disk.iterdir()) == []
+
+
+def test_a_destination_that_fills_up_meanwhile(large: Scene, wanted: str, small_disk: Path) -> None:
+    make_room(small_disk)
     target = small_disk / "x.tar.gz"
-    ended = large.run("export", "a/b", "--source", "fake", "--to", str(target), "--no-reuse")
+    words = ("export", "a/b", "--source", "fake", "--to", str(target), "--no-reuse")
+    process = large.held(*words, at="phase-delivering:1")
+    fill(small_disk)
+    ended = large.let_go(process)
     assert ended.code == 6, ended
     assert str(small_disk) in ended.stderr
-    assert "packmule resume 2" in ended.stderr
-    assert list(small_disk.iterdir()) == []
-    make_room(small_disk)
+    assert "packmule resume" in ended.stderr
+    assert [path.name for path in small_disk.iterdir()] == ["filling"]
+    (small_disk / "filling").unlink()
     before = len(large.reads())
     large.good("resume")
     assert large.reads()[before:] == [], "the archive was made already"
     assert digest(target) == wanted
+    large.nothing_is_left()
 
 
 def test_a_size_limit_in_place_of_a_full_disk(large: Scene, wanted: str) -> None:

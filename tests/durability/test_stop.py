@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import sqlite3
 import subprocess
 import termios
 import time
@@ -129,6 +130,14 @@ def test_the_second_ctrl_c_stops_at_once(scene: Scene) -> None:
     scene.nothing_is_left()
 
 
+def asked_of(scene: Scene) -> str | None:
+    """What the process of job 1 has been asked to do."""
+    with sqlite3.connect(scene.home / "packmule.db") as connection:
+        found: str | None = connection.execute("SELECT pending_request FROM jobs").fetchall()[0][0]
+    connection.close()
+    return found
+
+
 PLACES = ["claimed:1", "phase-planning:1", "begun:5", "segment:7", "checkpoint:2", "phase-delivering:1"]
 
 
@@ -141,7 +150,8 @@ def test_cancel_wherever_it_is(large: Scene, place: str, tmp_path: Path) -> None
     process = large.held("export", "a/b", "--source", "fake", "--to", str(target), at=place)
     assert (large.home / "jobs" / "1").exists() or place in PLACES[:2]
     cancel = large.start("cancel", "1")
-    time.sleep(0.6)  # heard by a heartbeat, which comes every 0.1 s here
+    large.wait_for(lambda: asked_of(large) == "cancel")
+    time.sleep(0.5)  # heard by a heartbeat, which comes every 0.1 s here
     begun = time.monotonic()
     ended = large.let_go(process)
     assert ended.code == 3, ended
