@@ -43,7 +43,9 @@ class RelationsTable:
         if shown:
             yield _table(shown, options.max_width, "=" if options.ascii_only else "━")
         if empty:
-            yield Text(f"no records: {', '.join(empty)}", style="bright_black", no_wrap=False)
+            yield Text(
+                f"no records: {', '.join(empty)}", style="bright_black", no_wrap=False, overflow="fold"
+            )
 
 
 def is_empty(relation: RelationState) -> bool:

@@ -99,7 +99,7 @@ def job_view(job: Job, now: datetime) -> RenderableType:
 
 
 def _paragraph(text: str, style: str = "") -> RenderableType:
-    return Padding(Text(one_line(text), style=style, no_wrap=False), (0, 0, 0, 2))
+    return Padding(Text(one_line(text), style=style, no_wrap=False, overflow="fold"), (0, 0, 0, 2))
 
 
 def _facts(job: Job, now: datetime) -> Iterator[Text]:
@@ -145,6 +145,6 @@ def _mixed(job: Job) -> Group:
 
 def _error(job: Job) -> Iterator[Text]:
     if job.error is not None:
-        yield Text(f"{job.error.kind}: {job.error.message}", style="bold red", no_wrap=False)
+        yield Text(f"{job.error.kind}: {job.error.message}", style="bold red", no_wrap=False, overflow="fold")
         if job.error.hint:
-            yield Text(f"hint: {job.error.hint}", no_wrap=False)
+            yield Text(f"hint: {job.error.hint}", no_wrap=False, overflow="fold")

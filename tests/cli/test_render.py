@@ -212,6 +212,18 @@ def test_a_relation_that_is_not_finished_says_so_without_colour() -> None:
     assert ("1/3" in rows[0], "failed" in rows[0], "0/3" in rows[1], "queued" in rows[1]) == (True,) * 4
 
 
+def test_warnings_and_names_are_wrapped_between_words() -> None:
+    empty = [
+        RelationState(f"relation_{number}", PartStatus.FINISHED, 0, 0, 1, 1, 0.0) for number in range(30)
+    ]
+    job = a_job(5, relations=(*of_a_job(), *empty), warnings=("a long warning " * 20,))
+    for width in (40, 80, 120):
+        text = drawn(job_view(job, T0), width)
+        wrapped = [line for line in text if "relation_" in line or "warning" in line]
+        assert max(map(len, wrapped)) <= width
+        assert all(f"relation_{number}" in " ".join(wrapped) for number in range(30))
+
+
 def test_a_long_path_is_in_one_piece() -> None:
     job = a_job(5)
     assert job.archive is not None
