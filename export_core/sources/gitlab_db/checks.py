@@ -182,7 +182,7 @@ def _privileges(
 def _refused(catalog: Catalog, connection: psycopg.Connection[Any]) -> list[str]:
     rows = connection.execute(
         "SELECT name FROM unnest(%s::text[]) name WHERE NOT has_table_privilege(name, 'SELECT') ORDER BY 1",
-        (sorted(catalog.tables),),
+        (sorted(catalog.name(table) for table in catalog.tables),),
     )
     return [text(table) or "" for (table,) in rows.fetchall()]
 

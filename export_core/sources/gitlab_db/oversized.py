@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from export_core.gitlab.tree import Node
+from export_core.sources.gitlab_db.renderings import Renderer
 from export_core.sources.gitlab_db.sql import conditions, order_by
 from export_core.sources.gitlab_db.statements import Statements, Unreadable
 from export_core.sources.gitlab_db.values import Resolver, decoded_diff
@@ -40,7 +41,7 @@ def child_by_child(statements: Statements, resolver: Resolver, node: Node, recor
         yield from _streamed(statements, resolver, line[:-1])
         for child in apart:
             yield b',"%s":[' % child.name.encode()
-            yield from _children(statements, resolver, child, record)
+            yield from _children(statements, resolver, node, child, record)
             yield b"]"
         yield b"}"
 
@@ -62,9 +63,12 @@ def _streamed(statements: Statements, resolver: Resolver, line: bytes) -> Iterat
     yield resolver.resolve(line[at:])
 
 
-def _children(statements: Statements, resolver: Resolver, child: Node, parent: int) -> Iterator[bytes]:
+def _children(
+    statements: Statements, resolver: Resolver, node: Node, child: Node, parent: int
+) -> Iterator[bytes]:
     renderer = statements.renderer(child)
-    ids = statements.ids(child, parent, conditions(renderer, child, "t"), order_by(renderer, child, "t"))
+    where = [*conditions(renderer, child, "t"), *_of_partition(renderer, node, child)]
+    ids = statements.ids(child, parent, where, order_by(renderer, child, "t"))
     comma, at, size = b"", 0, _FIRST_BATCH
     while at < len(ids):
         batch = ids[at : at + size]
@@ -87,12 +91,24 @@ def _children(statements: Statements, resolver: Resolver, child: Node, parent: i
         size = min(_MOST_BATCH, size * 2) if weight < _BATCH_BYTES // 2 else max(1, size // 2)
 
 
+def _of_partition(renderer: Renderer, node: Node, child: Node) -> Iterator[str]:
+    """Only children in the partition of their parent, as in the usual statement."""
+    if child.partition_key is None or child.partition_key[0] != "partition_id":
+        return
+    own, parents = child.partition_key
+    if renderer.catalog.has(child.table, own) and renderer.catalog.has(node.table, parents):
+        table = renderer.catalog.name(node.table)
+        yield f"t.{own} = ANY(ARRAY(SELECT o.{parents} FROM {table} o WHERE o.id = t.{child.child_key}))"
+
+
 def _diff(statements: Statements, diff_id: int, relative_order: int) -> Iterator[bytes]:
     """A diff as a JSON text, escaped slice by slice."""
     where = "FROM merge_request_diff_files WHERE merge_request_diff_id = %s AND relative_order = %s"
     key = (diff_id, relative_order)
     text: bytes = statements.value(f"SELECT diff {where}", key) or b""
     yield b'"'
+    if not (text[:4096].strip() or text.strip()):
+        text = b""  # GitLab's rule: blank is empty
     if statements.value(f'SELECT coalesce("binary", false) {where}', key):
         yield json.dumps(decoded_diff(text.decode()), ensure_ascii=False)[1:-1].encode()
     else:

@@ -10,6 +10,7 @@ from export_core.gitlab.tree import RELATIONS, ROOT, Node
 from export_core.sources.gitlab_db import lookups
 from export_core.sources.gitlab_db.connections import reason
 from export_core.sources.gitlab_db.renderings import Renderer, marker
+from export_core.sources.gitlab_db.rules import reads_external_diffs
 from export_core.sources.gitlab_db.sql import Query, lookup_query, relation_query
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def streaming(renderer: Renderer) -> Renderer:
         if plain is None:
             return None
         place = marker("D", f"json_build_array({t}.merge_request_diff_id, {t}.relative_order)::text")
-        return f"CASE WHEN octet_length({t}.diff) >= {BIG_DIFF} THEN {place} ELSE {plain} END"
+        here = "p.stored_externally IS NOT TRUE AND " if reads_external_diffs(r) else ""
+        return f"CASE WHEN {here}octet_length({t}.diff) >= {BIG_DIFF} THEN {place} ELSE {plain} END"
 
     rules = {**renderer.exceptions, "merge_request_diff_files.utf8_diff": utf8_diff}
     return replace(renderer, exceptions=rules)

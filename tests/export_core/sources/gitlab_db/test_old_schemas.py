@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from export_core.sources.gitlab_db.checks import checks
 from tests.export_core.sources.gitlab_db.comparison import check_project
 from tests.export_core.sources.gitlab_db.conftest import RealGitlab
 from tests.export_core.sources.gitlab_db.databases import SPLIT, copied
@@ -123,8 +124,17 @@ def test_an_older_gitlab(gitlab: RealGitlab, version: str) -> None:
             assert check_project(exported, expected, gitlab.facts.relations) == []
         assert set(exported.missing) == lacking(gitlab.facts, tables)
         assert len(exported.missing) == len(set(exported.missing))
+        _check_doctor(gitlab, name, len(exported.missing))
         first = exported.missing[0]
         assert any(first in warning and "does not have" in warning for warning in exported.warnings)
+
+
+def _check_doctor(gitlab: RealGitlab, name: str, missing: int) -> None:
+    """It says the same, and that the tables it has may be read."""
+    found = {check.name: check for check in checks(gitlab.settings(name, license="licensed"))}
+    assert found["schema"].status == "warning"
+    assert found["schema"].message.startswith(f"{missing} missing: ")
+    assert found["database main: privileges"].status == "ok"
 
 
 def test_nothing_is_missing_from_gitlab_18_9(gitlab: RealGitlab) -> None:
