@@ -21,7 +21,8 @@ WITH_PROGRESS = "packmule, progress drawn"
 def packmule(home: Home, project: Project, result: Path, workers: int) -> Command:
     """``packmule export``, in a process of its own."""
     words = [*PACKMULE, "export", project.path, "--to", str(result), "--force", "--no-reuse", "--quiet"]
-    environment = {"PACKMULE_HOME": str(home.root)}
+    compiled = str(home.root.parent / "pycache")  # also where the code lies in a read-only place
+    environment = {"PACKMULE_HOME": str(home.root), "PYTHONPYCACHEPREFIX": compiled}
     return Command([*words, "--workers", str(workers)], environment, result)
 
 
@@ -38,7 +39,8 @@ def prototype(project: Project, place: Path, workers: int) -> Command:
     description = place / "project.json"
     project.save(description)
     words = [sys.executable, "-m", "benchmarks.prototype", str(description), str(place / "prototype.tar.gz")]
-    environment = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    compiled = str(place / "pycache")
+    environment = {"PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONPYCACHEPREFIX": compiled}
     return Command([*words, str(workers)], environment, place / "prototype.tar.gz")
 
 

@@ -48,7 +48,7 @@ def run(command: Command, postmaster: int | None = None) -> Run:
     with _terminal(on=command.on_terminal) as (stderr, words):
         process = subprocess.Popen(
             command.words,
-            env={**os.environ, **command.environment, "COLUMNS": _COLUMNS, "LINES": _LINES},
+            env=_environment(command),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=stderr,
@@ -62,6 +62,12 @@ def run(command: Command, postmaster: int | None = None) -> Run:
         raise subprocess.CalledProcessError(process.returncode, command.words, stderr=said)
     server = _settled_server_cpu(postmaster, before) - before
     return Run(wall, used.ru_utime + used.ru_stime, server, used.ru_maxrss * 1024)
+
+
+def _environment(command: Command) -> dict[str, str]:
+    """Ours, except that Python keeps what it compiled, as it does for users."""
+    ours = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**ours, **command.environment, "COLUMNS": _COLUMNS, "LINES": _LINES}
 
 
 @contextmanager
