@@ -28,6 +28,7 @@ _SOURCE_FLAGS = {
 """Export options of sources by the flags that give them."""
 _HTTP = ("method", "header", "connect_timeout")
 _S3 = ("endpoint_url", "profile", "region", "storage_class", "sse", "sse_kms_key_id")
+_GITLAB = ("gitlab_url", "upload_to", "import_url")
 
 
 def with_default_destination(options: ExportOptions, config: Config) -> ExportOptions:
@@ -79,13 +80,17 @@ def check_flags_of_destination(options: ExportOptions) -> None:
     name = options.strategy or strategies.implied(options.to)
     to_s3 = (options.to or "").startswith("s3://")
     http, s3 = name == "web-upload" and not to_s3, name == "web-upload" and to_s3
+    to_gitlab = name == "import-project" and not (options.to or "").startswith("embedded:")
     sends = http or s3 or name == "import-project"
+    upload = options.upload_to or ""
+    http, s3 = http or (to_gitlab and "://" in upload), s3 or (to_gitlab and upload.startswith("s3://"))
     for flags, fits, what in (
         (("force",), name == "move-file", "a file (--to PATH)"),
         (_HTTP, http, "an upload to https://"),
         (_S3, s3, "an upload to s3://"),
         (("no_local_copy", "limit_rate"), sends, "an upload"),
-        (("timeout",), sends and not s3, "an upload over HTTP"),
+        (("timeout",), sends and not to_s3, "an upload over HTTP"),
+        (_GITLAB, to_gitlab, "a new project of a GitLab (--strategy import-project)"),
     ):
         given = [flag for flag in flags if getattr(options, flag) not in (None, False, ())]
         if given and not fits:

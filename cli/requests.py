@@ -18,6 +18,13 @@ from strategies.rate_limit import parse_rate
 from strategies.words import Words
 
 
+_DESTINATION_WORDS = (
+    *("storage_class", "sse", "sse_kms_key_id", "timeout", "connect_timeout"),
+    *("gitlab_url", "upload_to", "import_url"),
+)
+"""Options that only one kind of destination reads; passed on under their own names."""
+
+
 def job_request(project: str, options: ExportOptions, config: Config, home: Home) -> JobRequest:
     """What is stored with the job. Raises UsageError for words that fit nothing or not each other."""
     source = chosen_source(options, config)
@@ -74,10 +81,7 @@ def project_path(text: str, source: SourceConfig) -> str:
 
 def words_for(options: ExportOptions, home: Home) -> Words:
     """What the user said about the destination."""
-    more = {
-        name: getattr(options, name)
-        for name in ("storage_class", "sse", "sse_kms_key_id", "timeout", "connect_timeout")
-    }
+    more = {name: getattr(options, name) for name in _DESTINATION_WORDS}
     return Words(
         to=options.to,
         force=options.force,

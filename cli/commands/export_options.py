@@ -87,6 +87,15 @@ class ExportOptions:
     sse_kms_key_id: Annotated[
         str | None, Option(metavar="ID", help="For S3: the key, with --sse aws:kms.")
     ] = None
+    gitlab_url: Annotated[
+        str | None, Option(metavar="URL", help="For import-project: a GitLab that lies below a path.")
+    ] = None
+    upload_to: Annotated[
+        str | None, Option(metavar="DEST", help="For import-project: upload there, and let GitLab fetch it.")
+    ] = None
+    import_url: Annotated[
+        str | None, Option(metavar="URL", help="For --upload-to: where GitLab fetches it, if elsewhere.")
+    ] = None
     notify: Annotated[
         tuple[str, ...], Option(metavar="URL", help="Tell this address at the end; repeat.")
     ] = ()
