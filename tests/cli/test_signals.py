@@ -141,16 +141,17 @@ def test_ctrl_c_at_a_terminal(packmule: CommandLine) -> None:
     )
     os.close(slave)
     packmule.wait_for_read("issues.2")
-    time.sleep(0.5)  # two pictures
-    os.write(master, b"\x03")
     seen = bytearray()
+    while b"  issues" not in seen:  # drawn when it has been at work for a second
+        seen += os.read(master, 65536)
+    os.write(master, b"\x03")
     with contextlib.suppress(OSError):  # Linux: EIO when the other end is closed
         while block := os.read(master, 65536):
             seen += block
     os.close(master)
     assert process.wait(20) == 130
     text = seen.decode()
-    assert "issues" in text
+    assert "exporting" in text
     assert "press Ctrl-C again" in text
     assert "continue with: packmule resume 1" in text
 
