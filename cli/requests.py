@@ -17,7 +17,6 @@ from export_core.workspace import Home
 from strategies.rate_limit import parse_rate
 from strategies.words import Words
 
-
 _DESTINATION_WORDS = (
     *("storage_class", "sse", "sse_kms_key_id", "timeout", "connect_timeout"),
     *("gitlab_url", "upload_to", "import_url"),
