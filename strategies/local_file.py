@@ -79,6 +79,7 @@ def deliver_file(archive: Archive, target: Path, context: DeliveryContext, *, re
     source = _local(archive)
     begun = bool(context.checkpoint.load().get("target") == str(target))
     if (begun or not source.exists()) and holds(target, size=archive.size, sha256=archive.sha256):
+        forget(context.checkpoint)  # a kill just after the copy got its name leaves its first name too
         source.unlink(missing_ok=True)
         return
     with refusing(target.parent):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.durability.harness import FAKE
+from tests.durability.harness import FAKE, OTHER_FILE_SYSTEM
 from tests.durability.scene import Scene, digest
 
 
@@ -93,4 +95,22 @@ def test_a_work_directory_that_is_gone(large: Scene, wanted: str) -> None:
     large.good("resume")
     assert digest(target) == wanted
     assert len(large.show(2)["snapshots"]) == 1, "nothing was kept, so it was planned anew"
+    large.nothing_is_left()
+
+
+def test_a_kill_while_a_copy_gets_its_name(large: Scene, wanted: str) -> None:
+    """On another file system: the copy has both its names, then; the first one must go."""
+    if not OTHER_FILE_SYSTEM.is_dir():
+        pytest.skip("there is no other file system")
+    directory = Path(tempfile.mkdtemp(dir=OTHER_FILE_SYSTEM))
+    target = directory / "x.tar.gz"
+    words = ("export", "a/b", "--source", "fake", "--to", str(target), "--no-reuse")
+    try:
+        assert large.run(*words, kill="linked:1").killed
+        assert len(list(directory.iterdir())) == 2
+        large.good("resume")
+        assert list(directory.iterdir()) == [target]
+        assert digest(target) == wanted
+    finally:
+        shutil.rmtree(directory)
     large.nothing_is_left()
