@@ -104,7 +104,8 @@ def _relations(renderer: Renderer, parts: list[Part]) -> Iterator[Relation]:
 
 
 def _numbered(sql: str) -> str:
-    """With PostgreSQL's own parameters in place of psycopg's; both need the percent sign halved."""
+    """With PostgreSQL's own parameters in place of psycopg's, and the line alone, without its id."""
+    sql = sql.replace("SELECT t0.id, ", "SELECT ", 1)
     for name, number in (("%(ids)s", "$1"), ("%(project)s", "$2"), ("%(partition)s", "$3")):
         sql = sql.replace(name, number)
     return sql.replace("%%", "%")

@@ -24,6 +24,9 @@ logging.getLogger("stamina").addHandler(logging.NullHandler())
 _ATTEMPTS = 3
 """A worker's own connection may break while the snapshot still stands; then another can join it."""
 
+_SMALL = 100_000
+"""Bytes below which a part is done at once, whatever it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class PartWork:
@@ -92,7 +95,7 @@ class PartWorkers:
         The first error stops the others; it is raised when all have ended and every part that was finished
         nevertheless has been yielded, so that none is done twice.
         """
-        ordered = sorted(parts, key=lambda part: -part.weight)
+        ordered = sorted(parts, key=_turn)
         inner = PartWork(work.workspace, work.level, work.mtime, lambda: self._check(work.check_stop))
         futures = [self._executor.submit(self._export, part, inner) for part in ordered]
         try:
@@ -176,6 +179,15 @@ class PartWorkers:
     def _close(self) -> None:
         while self._readers:
             self._readers.pop().close()
+
+
+def _turn(part: Part) -> tuple[bool, int]:
+    """Where a part stands in the queue: whole things such as bundles first, then the heaviest.
+
+    What has no lines to count cannot be cut into parts either, and waits for another process or for a disk:
+    begun last, it would be the tail.
+    """
+    return part.lines is not None or part.weight < _SMALL, -part.weight
 
 
 class _Halted(ExportFailed):

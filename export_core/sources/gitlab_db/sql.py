@@ -23,6 +23,8 @@ from export_core.sources.gitlab_db.rules import reads_external_diffs
 _IDS = "%(ids)s::bigint[]"
 _PARTITION = "%(partition)s::bigint"
 _COLUMN = re.compile(r"\b(t[0-9]+)\.([a-z_][a-z0-9_]*)")
+_PLAIN_TEXT = re.compile(r"(to_json\(t[0-9]+\.[a-z0-9_]+\))::text")
+_MAYBE_LONG = re.compile(r"to_json|json_build|\\x0[12]")
 _MOST_ARGUMENTS = 90
 """``concat`` takes at most 100 arguments."""
 
@@ -52,6 +54,19 @@ class _Texts:
     def expression(self, sql: str) -> None:
         self.pieces.append((False, sql))
 
+    def value(self, sql: str) -> None:
+        """An attribute's value, or null.
+
+        ``concat`` turns each argument into a C string of its own: short values cost less behind their key's
+        ``||``, and a text that was escaped as json need not become text before.
+        """
+        if text := _PLAIN_TEXT.fullmatch(sql):
+            self.expression(f"coalesce({text[1]}, 'null'::json)")
+        elif self.pieces and self.pieces[-1][0] and not _MAYBE_LONG.search(sql):
+            self.expression(f"'{self.pieces.pop()[1]}' || coalesce({sql}, 'null')")
+        else:
+            self.expression(f"coalesce({sql}, 'null')")
+
     def concat(self) -> str:
         arguments = ["'" + text + "'" if literal else text for literal, text in self.pieces]
         while len(arguments) > _MOST_ARGUMENTS:
@@ -61,13 +76,14 @@ class _Texts:
 
 
 def relation_query(renderer: Renderer, root: Node, *, pruned: bool, databases: Iterable[str]) -> Query:
-    """The statement that reads a batch of ``root``'s rows as one JSON text each, in the order of ``ids``.
+    """The statement that reads a batch of ``root``'s rows as (id, JSON text), in any order: sorting such wide
+    rows costs more than finding them by id. A single object comes without an id.
 
     ``pruned`` adds the partition key, for batches whose rows all share one. ``databases`` are those that the
     connection sees; nodes elsewhere become markers.
     """
     builder = _Builder(renderer, pruned, frozenset(databases))
-    return builder.build(root, "j")
+    return builder.build(root, "id, j" if root.many else "j")
 
 
 def lookup_query(renderer: Renderer, node: Node, *, databases: Iterable[str]) -> Query:
@@ -112,11 +128,10 @@ class _Builder:
 
     def build(self, root: Node, output: str) -> Query:
         select = self._select(root, None, root.name)
-        order = f"\nORDER BY array_position({_IDS}, t0.id::bigint)" if root.many else ""
         if output != "j":
             select = select.replace("SELECT ", "SELECT t0.id, ", 1)
         ctes = "WITH " + ",\n".join(self.ctes) + "\n" if self.ctes else ""
-        return Query(ctes + select + order, tuple(self.missing), tuple(self.elsewhere))
+        return Query(ctes + select, tuple(self.missing), tuple(self.elsewhere))
 
     def _select(self, node: Node, parent: str | None, path: str) -> str:
         """``SELECT <parent's key> AS k, <json> AS j`` of a node; its CTEs are appended first."""
@@ -280,7 +295,7 @@ class _Builder:
                 self.missing.append(f"{path}.{attribute}")
                 continue
             texts.literal(f'{comma}"{attribute}":')
-            texts.expression(f"coalesce({sql}, 'null')")
+            texts.value(sql)
             comma = ","
         for child in children:
             if child.name in joined:

@@ -44,7 +44,9 @@ class Statements:
         # As one text: psycopg looks at each element of a list, which for a thousand ids takes milliseconds.
         listed = "{" + ",".join(map(str, ids)) + "}"
         values = {"ids": listed, "partition": partition, "project": self._reader.token.project.id}
-        lines: list[bytes] = [row[0] for row in self._fetch(node.database, query.sql, values)]
+        rows = self._fetch(node.database, query.sql, values)
+        found = {int(row[0]): row[1] for row in rows} if node.many else {}
+        lines = [found[id] for id in ids if id in found] if node.many else [row[0] for row in rows]
         return lookups.fill(lines, self._elsewhere(query)) if query.elsewhere else lines
 
     def ids(self, node: Node, parent: int, where: Sequence[str], order: str) -> list[int]:
