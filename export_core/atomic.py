@@ -6,7 +6,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -76,23 +75,6 @@ def disk_errors(what: str) -> Iterator[None]:
             "free some space, then run: packmule resume" if full else "see to the cause, then packmule resume"
         )
         raise ExportFailed(f"cannot {what}: {exc.strerror or exc}", hint=hint) from exc
-
-
-@contextlib.contextmanager
-def atomic_write(path: Path, mode: int = 0o600) -> Iterator[BinaryIO]:
-    """A stream whose bytes appear under ``path`` all at once and durably, or, after an error, not at all."""
-    fd, name = tempfile.mkstemp(dir=path.parent, prefix=".packmule-", suffix=".tmp")
-    try:
-        with open(fd, "wb") as stream:  # noqa: PTH123  (a descriptor)
-            os.chmod(name, mode)  # noqa: PTH101
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(name, path)  # noqa: PTH105
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    sync_directory(path.parent)
 
 
 def move_file(source: Path, target: Path, *, replace: bool, progress: Progress | None = None) -> None:

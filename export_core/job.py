@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from export_core.errors import JobConflict
-
 
 class JobStatus(StrEnum):
     """Where a job stands. ``interrupted`` is not stored: it is a started job whose owner is gone."""
@@ -60,12 +58,6 @@ JOB_TRANSITIONS: Mapping[JobStatus, frozenset[JobStatus]] = {
 def sources_of(target: JobStatus) -> tuple[JobStatus, ...]:
     """The states from which a job may become ``target``, for the store's guarded updates."""
     return tuple(status for status, targets in JOB_TRANSITIONS.items() if target in targets)
-
-
-def check_transition(job_id: int, current: JobStatus, target: JobStatus) -> None:
-    """Raise JobConflict when a job may not go from ``current`` to ``target``."""
-    if target not in JOB_TRANSITIONS.get(current, frozenset()):
-        raise JobConflict(f"job {job_id} is {current} and cannot become {target}")
 
 
 MISSING = "missing: "

@@ -14,7 +14,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from export_core import store_jobs, store_parts
 from export_core.errors import JobConflict
@@ -34,11 +34,8 @@ from export_core.store_database import Database
 from export_core.store_parts import PartKey
 from export_core.store_rows import archive_values, error_values, to_json, to_text
 
-Result = TypeVar("Result")
 Clock = Callable[[], datetime]
 Jobs = list[Job]
-
-RESUMABLE = (JobStatus.QUEUED, JobStatus.FAILED, JobStatus.INTERRUPTED)
 
 
 def _utc_now() -> datetime:
@@ -66,10 +63,6 @@ class JobStore:
     def get(self, job_id: int) -> Job:
         """One job. Raises NotFound."""
         return self._load(lambda db: [store_jobs.row_of(db, job_id)])[0]
-
-    def latest(self, *, resumable: bool = False) -> Job | None:
-        """The newest job (that can be resumed); None when there is none."""
-        return next((job for job in self.list() if not resumable or job.status in RESUMABLE), None)
 
     def list(
         self, *, status: JobStatus | None = None, project: str | None = None, source: str | None = None

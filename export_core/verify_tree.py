@@ -38,7 +38,6 @@ class TreeCheck:
     digests: dict[str, int] = field(default_factory=dict)
     """Digest of each snippet, with its line."""
     _defects: Counter[str] = field(default_factory=Counter)
-    _shapes: dict[str, Shape] = field(default_factory=dict)
 
     def project(self, stream: BinaryIO, size: int) -> None:
         """``tree/project.json``: one object, read whole by the importer."""

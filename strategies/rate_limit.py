@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import re
 import threading
 import time
 from collections.abc import Callable
-from typing import BinaryIO
 
 from export_core.errors import UsageError
 
@@ -60,39 +58,3 @@ class RateLimit:
         with self._lock:
             self._due = max(self._due, self._clock()) + seconds
             return self._due
-
-
-class LimitedStream(io.RawIOBase):
-    """A readable stream that yields its bytes no faster than the limit; seekable if the inner one is."""
-
-    def __init__(self, inner: BinaryIO, limit: RateLimit, check_stop: Callable[[], None] = _go_on) -> None:
-        self._inner = inner
-        self._limit = limit
-        self._check_stop = check_stop
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """As the inner stream."""
-        return self._inner.seekable()
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Up to ``size`` bytes, after waiting until they are due."""
-        data = self._inner.read(-1 if size is None else size)
-        self._limit.take(len(data), self._check_stop)
-        return data
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        """As the inner stream."""
-        return self._inner.seek(offset, whence)
-
-    def tell(self) -> int:
-        """As the inner stream."""
-        return self._inner.tell()
-
-    def close(self) -> None:
-        """Close the inner stream too."""
-        self._inner.close()
-        super().close()

@@ -23,7 +23,7 @@ from strategies.s3_client import FEW_ATTEMPTS, Access, connect
 from strategies.s3_destination import S3Destination, checked_endpoint
 from strategies.s3_errors import translated
 from strategies.s3_multipart import Flow
-from strategies.s3_object import JOB, SHA256, OrphanUpload
+from strategies.s3_object import JOB, SHA256
 from strategies.s3_parts import LARGEST_OBJECT, SMALLEST_PART, UploadState, part_size
 from strategies.s3_upload import S3Upload, open_uploads_of
 from strategies.surroundings import Surroundings
@@ -132,17 +132,6 @@ class WebUploadS3:
             with self._client(state.key) as client:
                 for orphan in open_uploads_of(client, state, own_key=self._place.is_own):
                     s3_object.abort(client, orphan)
-
-    def orphans(self, job: Job, checkpoint: Checkpoint) -> tuple[OrphanUpload, ...]:
-        """The uploads that this job, which is not running, left open: the one in its checkpoint, and those
-        whose number never reached us. The latter only where the key is the job's own.
-        """
-        del job
-        state = UploadState.from_json(checkpoint.load())
-        if state is None:
-            return ()
-        with self._client(state.key) as client:
-            return open_uploads_of(client, state, own_key=self._place.is_own)
 
     def still_there(self, job: Job) -> bool:
         """Whether the object is there with the archive's length and digest."""

@@ -11,10 +11,9 @@ Types, defaults, sequences, primary keys and partitioning are GitLab's. Three th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
-from export_core.gitlab.schema import Column, Table, tables
+from export_core.gitlab.schema import Table, tables
 from export_core.gitlab.tree import KEPT_ATTRIBUTES, RELATIONS, Node
 
 KEPT_COLUMN = "packmule_kept"
@@ -74,13 +73,8 @@ def _joined_on(node: Node) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield node.table, (node.child_key, *types)
 
 
-def _sequence_of(column: Column) -> str | None:
-    match = re.match(r"nextval\('(\w+)'", column.default or "")
-    return match[1] if match else None
-
-
 def _sequences(table: Table) -> Iterator[str]:
-    names = [_sequence_of(column) for column in table.columns.values()] + [table.assigned]
+    names = [column.sequence for column in table.columns.values()] + [table.assigned]
     for name in filter(None, names):
         yield f"CREATE SEQUENCE IF NOT EXISTS {name}"
 
@@ -88,7 +82,7 @@ def _sequences(table: Table) -> Iterator[str]:
 def _own_sequences(table: Table) -> Iterator[str]:
     """Tie each sequence to its column, so that ``pg_get_serial_sequence`` finds it."""
     for name, column in table.columns.items():
-        sequence = _sequence_of(column) or (table.assigned if name == "id" else None)
+        sequence = column.sequence or (table.assigned if name == "id" else None)
         if sequence is not None:
             yield f"ALTER SEQUENCE {sequence} OWNED BY {table.name}.{quoted(name)}"
 

@@ -73,11 +73,6 @@ def avatar_path(project_id: int, name: str) -> str:
     return f"uploads/-/system/project/avatar/{project_id}/{name}"
 
 
-def avatar_key(project_id: int, name: str) -> str:
-    """Object-storage key of a project's avatar."""
-    return f"project/avatar/{project_id}/{name}"
-
-
 def lfs_object(oid: str) -> str:
     """An LFS object below ``shared/lfs-objects``; also its object-storage key. ``oid`` is its sha256."""
     return f"{oid[:2]}/{oid[2:4]}/{oid[4:]}"
@@ -95,7 +90,6 @@ GITLAB_VERSION = "GITLAB_VERSION"
 GITLAB_REVISION = "GITLAB_REVISION"
 FORMAT_VERSION = "0.2.4"
 """Content of ``VERSION``; an importer accepts exactly its own."""
-TREE = "tree"
 ROOT_OBJECT = "tree/project.json"
 RELATIONS = "tree/project"
 PROJECT_BUNDLE = "project.bundle"

@@ -36,6 +36,7 @@ _COLUMN = re.compile(
     r"(?P<name>\w+):(?P<type>\w+)(?:\((?P<size>\d+)\))?(?P<array>\[\])?(?P<required>!)?"
     r"(?:=(?P<default>'(?:[^']|'')*'(?:::\w+)?|\S+))?(?:\s+|$)"
 )
+_SEQUENCE = re.compile(r"nextval\('(\w+)'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,12 @@ class Column:
     type: str
     nullable: bool
     default: str | None
+
+    @property
+    def sequence(self) -> str | None:
+        """The sequence that the default takes numbers from, if it takes any."""
+        match = _SEQUENCE.match(self.default or "")
+        return match[1] if match else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +71,6 @@ class Table:
     indexes: tuple[tuple[str, ...], ...] = ()
     uniques: tuple[tuple[str, ...], ...] = ()
 
-    @property
-    def id_sequence(self) -> str | None:
-        """The sequence that gives ids to new rows; None where the rows have their parent's id."""
-        if self.assigned is not None:
-            return self.assigned
-        column = self.columns.get("id")
-        match = re.match(r"nextval\('(\w+)'", column.default or "") if column else None
-        return match[1] if match else None
-
 
 @lru_cache(maxsize=1)
 def tables() -> Mapping[str, Table]:
@@ -81,11 +79,6 @@ def tables() -> Mapping[str, Table]:
     lines = "\n".join(line for line in text.splitlines() if not line.startswith("#"))
     parsed = (_table(paragraph) for paragraph in lines.strip().split("\n\n"))
     return MappingProxyType({table.name: table for table in parsed})
-
-
-def column_type(table: str, column: str) -> str:
-    """The type of a column, such as ``bigint`` or ``character varying(255)``. Raises KeyError."""
-    return tables()[table].columns[column].type
 
 
 def _table(paragraph: str) -> Table:

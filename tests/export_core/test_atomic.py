@@ -12,7 +12,7 @@ import pytest
 from pyfakefs.fake_filesystem import FakeFilesystem
 
 from export_core import atomic
-from export_core.atomic import atomic_write, disk_errors, move_file, private_directory
+from export_core.atomic import disk_errors, move_file, private_directory
 from export_core.errors import ExportFailed
 
 
@@ -27,26 +27,6 @@ def two_disks(fs: FakeFilesystem, monkeypatch: pytest.MonkeyPatch) -> FakeFilesy
 
 def entries(path: str) -> list[str]:
     return sorted(entry.name for entry in Path(path).iterdir())
-
-
-def test_bytes_appear_all_at_once(fs: FakeFilesystem) -> None:
-    target = Path("/data/file")
-    fs.create_file(target, contents="old")
-    with atomic_write(target) as stream:
-        stream.write(b"new")
-        assert target.read_bytes() == b"old"
-    assert target.read_bytes() == b"new"
-    assert stat.S_IMODE(target.stat().st_mode) == 0o600
-    assert entries("/data") == ["file"]
-
-
-def test_an_error_keeps_the_old_file(fs: FakeFilesystem) -> None:
-    target = Path("/data/file")
-    fs.create_file(target, contents="old")
-    with pytest.raises(TypeError), atomic_write(target) as stream:
-        stream.writelines([b"half", "not bytes"])  # type: ignore[list-item]
-    assert target.read_bytes() == b"old"
-    assert entries("/data") == ["file"]
 
 
 @pytest.mark.parametrize("target", ["/one/b", "/two/b"])

@@ -126,16 +126,6 @@ class TestJob:
         assert [job.id for job in store.list(project="a/b", status=JobStatus.QUEUED)] == [first.id]
         assert store.list(source="other") == []
 
-    def test_latest_resumable_passes_over_what_has_ended(self, store: JobStore) -> None:
-        assert store.latest() is None
-        interrupted = started(store, GONE)
-        cancelled = store.create(request())
-        store.cancel(cancelled.id)
-        latest, resumable = store.latest(), store.latest(resumable=True)
-        assert latest is not None
-        assert resumable is not None
-        assert (latest.id, resumable.id) == (cancelled.id, interrupted)
-
     def test_a_whole_life(self, store: JobStore, clock: Clock) -> None:
         job_id = started(store)
         store.set_phase(job_id, Phase.DELIVERING)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import threading
 import time
 
 import pytest
 
 from export_core.errors import Cancelled, UsageError
-from strategies.rate_limit import LimitedStream, RateLimit, parse_rate
+from strategies.rate_limit import RateLimit, parse_rate
 from tests.strategies.contract import raise_at
 
 
@@ -91,14 +90,3 @@ def test_threads_share_the_rate() -> None:
     for thread in threads:
         thread.join()
     assert time.monotonic() - began >= 0.2
-
-
-def test_a_limited_stream_gives_the_same_bytes_and_can_be_read_again() -> None:
-    clock = Clock()
-    limit = RateLimit(10, clock=clock, sleep=clock.sleep)
-    stream = LimitedStream(io.BytesIO(b"0123456789" * 2), limit)
-    assert stream.read(15) + stream.read() == b"0123456789" * 2
-    assert clock.now == pytest.approx(1002.0)
-    stream.seek(5)
-    assert stream.tell() == 5
-    assert stream.read(5) == b"56789"

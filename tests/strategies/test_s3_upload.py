@@ -95,11 +95,10 @@ class TestResume:
         upload = upload_to(bucket, proxy, "fixed-key.tgz", parallel=1)
         with pytest.raises(Cancelled):
             run.deliver(upload)
-        assert [orphan.upload_id for orphan in upload.orphans(run.job, run.checkpoint)] == bucket.uploads()
+        assert len(bucket.uploads()) == 1
         upload.abandon(run.job, run.checkpoint)
         upload.abandon(run.job, run.checkpoint)
         assert bucket.uploads() == []
-        assert upload.orphans(run.job, run.checkpoint) == ()
 
     def test_only_the_job_s_own_uploads_are_aborted(
         self,

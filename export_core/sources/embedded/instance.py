@@ -60,15 +60,6 @@ class EmbeddedInstance:
 
         return psycopg.connect(self.server.dsn(), autocommit=autocommit)
 
-    def settings(self) -> dict[str, str]:
-        """The settings with which a ``gitlab-db`` source reads it."""
-        return {
-            "database": self.server.dsn(),
-            "repositories": str(self.storage.repositories),
-            "uploads": str(self.storage.uploads),
-            "shared": str(self.storage.shared),
-        }
-
     def projects(self) -> list[StoredProject]:
         """All projects, by path."""
         with self.connect() as connection:

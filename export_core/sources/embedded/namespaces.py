@@ -69,14 +69,6 @@ def check_path(full_path: str) -> None:
         )
 
 
-def project_id_of(connection: psycopg.Connection[Any], full_path: str) -> int | None:
-    """The id of the project with this full path; None when there is none."""
-    row = connection.execute(
-        "SELECT source_id FROM routes WHERE path = %s AND source_type = 'Project'", (full_path,)
-    ).fetchone()
-    return row[0] if row else None
-
-
 def _group(connection: psycopg.Connection[Any], names: list[str], above: tuple[int, ...]) -> tuple[int, ...]:
     """Find or make a group; the ids from the topmost group down to it."""
     full_path = "/".join(names)

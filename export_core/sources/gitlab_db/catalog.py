@@ -42,10 +42,6 @@ class Catalog:
         """The type of a column; None when it does not exist."""
         return self.tables.get(table, {}).get(column)
 
-    def merged(self, other: Catalog) -> Catalog:
-        """Both together; where both have a table, this one's counts."""
-        return Catalog({**other.tables, **self.tables}, {**other.names, **self.names})
-
 
 def read_catalog(connection: psycopg.Connection[Any], tables: list[str]) -> Catalog:
     """What a database has of ``tables``, under their names of GitLab 18.9."""

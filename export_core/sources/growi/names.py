@@ -1,4 +1,4 @@
-r"""Page paths as file names that every file system takes, and back.
+r"""Page paths as file names that every file system takes.
 
 A segment of a page path becomes one name by percent-escaping (UTF-8 bytes in upper-case hex, as in RFC 3986)
 whatever some file system forbids or changes: control and bidirectional characters, ``" * / : < > ? \ |`` and
@@ -14,7 +14,6 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from hashlib import sha256
-from urllib.parse import unquote_to_bytes
 
 EXTENSION = ".md"
 TOP = "_top"
@@ -40,7 +39,6 @@ _ENDS = re.compile(r"^[. ]|[. ]\Z")
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\.|\Z)", re.IGNORECASE)
 _LIKE_A_PAGE = re.compile(r"\.(?=md\Z)", re.IGNORECASE)
 _LIKE_A_HASH = re.compile(r"~(?=[0-9a-f]{12,}\Z)")
-_HASHED = re.compile(r"~[0-9a-f]{12,}\Z")
 _HARMLESS = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_ -]{0,150}[A-Za-z0-9_-])?\Z")
 _CUT_ESCAPE = re.compile(r"%[0-9A-F]?\Z")
 
@@ -60,24 +58,6 @@ def clean(segment: str, *, at_root: bool = False) -> str:
         name = _reserve(name)
     name = _compose(name)  # last: an accent on a dot that became "%2E" would go to the E
     return name if len(name.encode()) <= MAX_SEGMENT_BYTES else shorten(name, segment)
-
-
-def unclean(name: str) -> str | None:
-    """The segment that ``clean`` made a name of; None when it was shortened or made distinct."""
-    if name == EMPTY:
-        return ""
-    if _HASHED.search(name):
-        return None
-    return unquote_to_bytes(name).decode("utf-8", "surrogatepass")
-
-
-def path_of(file: str) -> str | None:
-    """The page path of a file in the archive; None when only ``pages.json`` knows it."""
-    stem = file.removesuffix(EXTENSION)
-    if stem == TOP:
-        return "/"
-    segments = [unclean(name) for name in stem.split("/")]
-    return "/" + "/".join(s for s in segments if s is not None) if None not in segments else None
 
 
 def fold(name: str) -> str:

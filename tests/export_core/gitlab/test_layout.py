@@ -36,7 +36,6 @@ def test_attachments_lie_in_the_project_directory_and_others_where_their_path_sa
     assert (
         layout.uploaded_file(avatar, layout.AVATAR_UPLOADER, hashed) == "-/system/project/avatar/7/logo.png"
     )
-    assert layout.avatar_key(7, "logo.png") == "project/avatar/7/logo.png"
 
 
 def test_lfs_objects_and_external_diffs():

@@ -202,7 +202,7 @@ class TestRemote:
             data = os.urandom(1000 + number)
             store.put(path, data)
             expected[member or "second"] = data
-        avatar = layout.avatar_key(shell.project_id, "logo.png")
+        avatar = f"project/avatar/{shell.project_id}/logo.png"
         world.upload(shell, avatar, store=2, uploader="AvatarUploader", mount_point="avatar")
         world.run("UPDATE projects SET avatar = 'logo.png' WHERE id = %s", shell.project_id)
         store.put(avatar, b"logo")

@@ -1,22 +1,25 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 import unicodedata
+from urllib.parse import unquote_to_bytes
 
 import pytest
 
 from export_core.sources.growi.demo_wiki import HURTING_NAMES
 from export_core.sources.growi.names import (
+    EMPTY,
+    EXTENSION,
     MAX_NAME_BYTES,
     MAX_SEGMENT_BYTES,
+    TOP,
     Namer,
     assign,
     attachment_name,
     clean,
     fold,
-    path_of,
-    unclean,
 )
 
 # Microsoft, "Naming Files, Paths, and Namespaces".
@@ -35,6 +38,24 @@ DEVICES = [
     "NUL.tar.gz",
     "aux .",
 ]
+
+
+def unclean(name: str) -> str | None:
+    """The segment that ``clean`` made a name of; None when it was shortened or made distinct."""
+    if name == EMPTY:
+        return ""
+    if re.search(r"~[0-9a-f]{12,}\Z", name):
+        return None
+    return unquote_to_bytes(name).decode("utf-8", "surrogatepass")
+
+
+def path_of(file: str) -> str | None:
+    """The page path of a file in the archive; None when only ``pages.json`` knows it."""
+    stem = file.removesuffix(EXTENSION)
+    if stem == TOP:
+        return "/"
+    segments = [unclean(name) for name in stem.split("/")]
+    return "/" + "/".join(s for s in segments if s is not None) if None not in segments else None
 
 
 @pytest.mark.parametrize(
