@@ -56,16 +56,18 @@ class SegmentArchive:
     """An archive that is only its segments: the same bytes as ``write_archive`` would give.
 
     Deferred parts must have been staged (``deferred.materialise``). The segments must stay where they
-    are. Raises ExportFailed and SegmentDamaged when they are not all there.
+    are. ``sha256``: the digest when it is known already. Raises ExportFailed and SegmentDamaged when they are not all there.
     """
 
-    def __init__(self, request: ArchiveRequest, segments: Segments, *, file_name: str) -> None:
+    def __init__(
+        self, request: ArchiveRequest, segments: Segments, *, file_name: str, sha256: str | None = None
+    ) -> None:
         self.file_name = file_name
         self.path: str | None = None
         self._extents: list[Path | bytes] = []
         self._starts: list[int] = []
         self.size = 0
-        self._sha256: str | None = None
+        self._sha256 = sha256
         self._lock = threading.Lock()
         raw_size = crc = 0
         for item in assemble(request, segments):

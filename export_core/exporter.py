@@ -214,7 +214,8 @@ class Exporter:
         name = archive_file_name(job.project.strip("/") or "root", datetime.fromisoformat(job.created_at))
         if made["path"] is not None:
             return FileArchive(workspace.archive, made["size"], made["sha256"], name)
-        return SegmentArchive(self._request(job), self._segments(job), file_name=name)
+        segments = self._segments(job)
+        return SegmentArchive(self._request(job), segments, file_name=name, sha256=made["sha256"])
 
     def _request(self, job: Job) -> ArchiveRequest:
         plan = self.store.load_plan(job.id)
