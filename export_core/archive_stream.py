@@ -56,7 +56,8 @@ class SegmentArchive:
     """An archive that is only its segments: the same bytes as ``write_archive`` would give.
 
     Deferred parts must have been staged (``deferred.materialise``). The segments must stay where they
-    are. ``sha256``: the digest when it is known already. Raises ExportFailed and SegmentDamaged when they are not all there.
+    are; ``sha256`` is the digest where it is known already. Raises ExportFailed and SegmentDamaged when
+    they are not all there.
     """
 
     def __init__(
