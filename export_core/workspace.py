@@ -1,11 +1,11 @@
 """Where everything is under ``PACKMULE_HOME``. Paths are made here and nowhere else; all functions are pure.
 
-    HOME/packmule.db            job store (0600)
-    HOME/jobs/<job id>/         work directory of a job (0700)
-        segments/<relation>.<part>.<chunk>
-        archive.tar.gz.partial  the archive while it is written
-    HOME/archives/<job id>/<file name>   finished archives that stay in packmule's store
-    HOME/embedded/              the embedded instance: data, sockets, storage
+HOME/packmule.db            job store (0600)
+HOME/jobs/<job id>/         work directory of a job (0700)
+    segments/<relation>.<part>.<chunk>
+    archive.tar.gz.partial  the archive while it is written
+HOME/archives/<job id>/<file name>   finished archives that stay in packmule's store
+HOME/embedded/              the embedded instance: data, sockets, storage
 """
 
 from __future__ import annotations

@@ -84,7 +84,10 @@ class GrowiSnapshot:
             parts += _pages(self._slices, self._options, attachments=attachments)
         if attachments:
             parts += _files(self._slices, self._options)
-        warnings = *self._details["_warnings"], *(f"{MISSING}attachment {name} has no file" for name in absent)
+        warnings = (
+            *self._details["_warnings"],
+            *(f"{MISSING}attachment {name} has no file" for name in absent),
+        )
         return Plan(tuple(parts), warnings=warnings, relations=tuple(relations))
 
     def refresh(self, part: Part) -> Part:
