@@ -26,8 +26,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from cli.quantities import parse_duration
 from export_core.errors import UsageError
+from export_core.quantities import parse_duration
 from export_core.sources import SOURCES, check_settings
 from strategies.masking import mask_url
 

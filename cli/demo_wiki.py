@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli.quantities import counted
 from export_core.errors import ExportFailed
+from export_core.quantities import counted
 
 if TYPE_CHECKING:
     from cli.wiring import Wiring

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from cli.quantities import human_bytes, human_count, human_seconds
 from export_core.estimate import BASIS, estimate
 from export_core.job import JobRequest
+from export_core.quantities import human_bytes, human_count, human_seconds
 from export_core.source import Part, Plan, Selection, Source
 from export_core.workers import usable_processors
 

@@ -12,8 +12,8 @@ from typing import Any
 import strategies
 from cli.commands.export_options import ExportOptions
 from cli.config import Config, SourceConfig
-from cli.quantities import parse_duration
 from export_core.errors import UsageError
+from export_core.quantities import parse_duration
 from export_core.source import Selection
 from export_core.sources import SOURCES
 

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Protocol
 
-from cli.quantities import counted, human_bytes, human_count, human_seconds
 from cli.tally import BytesTally, JobTally, RelationTally, Tally
+from export_core.quantities import counted, human_bytes, human_count, human_seconds
 
 if TYPE_CHECKING:
     from cli.output import Output

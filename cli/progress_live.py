@@ -23,8 +23,8 @@ from cli.progress import (
     moved_text,
     relation_line,
 )
-from cli.quantities import human_bytes, human_count
 from cli.tally import BytesTally, JobTally, RelationTally, Tally
+from export_core.quantities import human_bytes, human_count
 
 INTERVAL = 0.2
 """Seconds between two pictures; drawing one takes some milliseconds, and 2 % is what a display may cost."""

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from cli.quantities import human_bytes, human_seconds
 from export_core.export_status import ProjectExport
 from export_core.job import ArchiveInfo, ErrorInfo, Job, JobStatus, RelationState, SnapshotInfo
+from export_core.quantities import human_bytes, human_seconds
 from export_core.removal import Result
 
 JSON = dict[str, Any]
@@ -149,8 +149,7 @@ def removal_line(result: Result) -> str:
 
 def destination(job: Job) -> str:
     """Where a job's archive is, or is to go."""
-    told = job.delivery.get("destination") or (job.archive.path if job.archive else None)
-    return str(told or job.request.strategy.destination or "packmule's own store")
+    return job.place or "packmule's own store"
 
 
 def age(job: Job, now: datetime) -> str:

@@ -6,7 +6,7 @@ import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
-from cli.quantities import counted
+from export_core.quantities import counted
 
 _WIDEST = 100
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from cli.quantities import human_bytes, human_count, human_seconds
 from cli.render_fit import Cut, widths
 from export_core.job import PartStatus, RelationState
+from export_core.quantities import human_bytes, human_count, human_seconds
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult

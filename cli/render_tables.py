@@ -11,11 +11,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from cli.quantities import human_bytes
 from cli.render import age, destination, duration, one_line, relations_of
 from cli.render_fit import Cut, printable
 from cli.render_relations import RelationsTable
 from export_core.job import Job, JobStatus
+from export_core.quantities import exact_bytes, human_bytes
 
 STATUS_STYLES = {
     JobStatus.QUEUED: "blue",
@@ -125,7 +125,7 @@ def _fact_rows(job: Job, now: datetime) -> Iterator[tuple[str, str | Text]]:
     yield "next attempt", job.retry_at or ""
     yield "run by", f"process {owner.pid} on {owner.host}, heartbeat {job.heartbeat_at}" if owner else ""
     yield "archive", printable(kept or "no local copy") if archive else ""
-    yield "size", f"{human_bytes(archive.size)} ({archive.size:,} bytes)" if archive else ""
+    yield "size", exact_bytes(archive.size) if archive else ""
     yield "removed", job.archive_removed_at or ""
     yield "sha256", archive.sha256 if archive else ""
     yield "reused from", f"job {job.reused_from}: nothing had changed" if job.reused_from else ""

@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from cli.quantities import counted, human_bytes, human_seconds
 from cli.signals import stopping
 from export_core.errors import ExportFailed, Interrupted, PackmuleError
 from export_core.job import Job, JobStatus
+from export_core.quantities import counted, human_bytes, human_seconds
 from export_core.stop import Stop
 
 if TYPE_CHECKING:
@@ -81,12 +81,6 @@ def _told_to_log_too(listener: Listener) -> Listener:
         log_event(event)
 
     return both
-
-
-def place_of(job: Job) -> str:
-    """Where a finished job's archive is: a path, or a URL with secrets masked."""
-    told = job.delivery.get("destination") or (job.archive.path if job.archive else None)
-    return str(told or job.request.strategy.destination or "")
 
 
 def exit_code_of(jobs: Iterable[Job]) -> int:

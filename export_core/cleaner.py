@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import PurePath
 
 from export_core.job import Job, JobStatus
+from export_core.quantities import short_duration
 
 LIVING = (JobStatus.QUEUED, JobStatus.STARTED)
 UNFINISHED = (JobStatus.INTERRUPTED, JobStatus.FAILED)
@@ -211,11 +212,9 @@ def _archives(survey: _Survey) -> Iterator[Removal]:
         if path is not None and path not in survey.kept_archives:
             users.setdefault(path, []).append(job.id)
     sizes = {found.path: found.size for found in survey.facts.archives}
-    reason = (
-        "all are removed" if survey.policy.everything else f"older than {duration(survey.policy.archives)}"
-    )
+    by_age = not survey.policy.everything
+    reason = f"older than {short_duration(survey.policy.archives)}" if by_age else "all are removed"
     for path, jobs in users.items():
-        by_age = not survey.policy.everything
         yield Removal(RemovalKind.ARCHIVE, path, reason, tuple(jobs), sizes.get(path, 0), by_age)
 
 
@@ -250,7 +249,7 @@ def _why_ended(survey: _Survey, job: Job) -> str:
         return f"job {job.id} is {job.status}"
     if survey.is_dropped(job):
         return f"job {job.id} is removed"
-    return f"no sign of life for more than {duration(survey.policy.expire_unfinished)}"
+    return f"no sign of life for more than {short_duration(survey.policy.expire_unfinished)}"
 
 
 def _why_dropped(survey: _Survey, job: Job) -> str:
@@ -258,13 +257,4 @@ def _why_dropped(survey: _Survey, job: Job) -> str:
         return "all are removed"
     if job.status is JobStatus.FAILED and survey.policy.failed:
         return "failed"
-    return f"{job.status}, older than {duration(survey.policy.jobs)}"
-
-
-def duration(span: timedelta) -> str:
-    """A duration in its largest whole unit, as people say it: ``7d``, ``24h``, ``90s``."""
-    seconds = int(span.total_seconds())
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds > length and seconds % length == 0:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s"
+    return f"{job.status}, older than {short_duration(survey.policy.jobs)}"

@@ -193,6 +193,12 @@ class Job:
         return self.request.project
 
     @property
+    def place(self) -> str | None:
+        """Where the archive is, or is to go, masked; None when that is packmule's own store."""
+        told = self.delivery.get("destination") or (self.archive.path if self.archive else None)
+        return str(told) if told else self.request.strategy.destination
+
+    @property
     def incomplete(self) -> bool:
         """Whether something that should be in the archive is not, because the user allowed that."""
         return any(warning.startswith(MISSING) for warning in self.warnings)

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from export_core.job import Job
+from export_core.quantities import exact_bytes, human_seconds
 
 _MOST_WARNINGS = 20
 """More are counted, not listed: chat services cut long texts."""
@@ -39,40 +40,14 @@ def message_for(kind: Kind, job: Job) -> Message:
     return Message(kind, f"packmule: {subject}", "\n".join(lines))
 
 
-def size_text(count: int) -> str:
-    """Bytes for people, in powers of 1024: ``1.5 GiB (1,610,612,736 bytes)``."""
-    value, unit = float(count), "bytes"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if value < 1024:
-            break
-        value, unit = value / 1024, larger
-    return f"{count:,} bytes" if unit == "bytes" else f"{value:.1f} {unit} ({count:,} bytes)"
-
-
-def duration_text(start: str | None, end: str | None) -> str | None:
-    """The time between two moments in ISO 8601: ``1 h 2 min 3 s``; None when one is not known."""
-    if start is None or end is None:
-        return None
-    seconds = max(0, round((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()))
-    hours, minutes = seconds // 3600, seconds // 60 % 60
-    parts = [f"{hours} h"] * bool(hours) + [f"{minutes} min"] * bool(seconds >= 60) + [f"{seconds % 60} s"]
-    return " ".join(parts)
-
-
-def place_of(job: Job) -> str | None:
-    """Where a job's archive is, masked."""
-    place = job.delivery.get("destination") or job.request.strategy.destination
-    return str(place) if place else (job.archive.path if job.archive else None)
-
-
 def _success(job: Job) -> tuple[str, Iterable[str]]:
     lines = [f"The export of {job.project} is finished (job {job.id}).", ""]
     lines += _named(
         {
-            "Archive": place_of(job),
-            "Size": size_text(job.archive.size) if job.archive else None,
+            "Archive": job.place,
+            "Size": exact_bytes(job.archive.size) if job.archive else None,
             "SHA-256": job.archive.sha256 if job.archive else None,
-            "Duration": duration_text(job.started_at, job.finished_at),
+            "Duration": _took(job),
         }
     )
     return f"{job.project} exported", lines + _warnings(job.warnings)
@@ -85,7 +60,7 @@ def _failure(job: Job) -> tuple[str, Iterable[str]]:
             "What happened": job.error.message if job.error else "not recorded",
             "What to do": job.error.hint if job.error else None,
             "While": job.phase,
-            "Duration": duration_text(job.started_at, job.finished_at),
+            "Duration": _took(job),
             "To go on": f"packmule resume {job.id}",
         }
     )
@@ -98,8 +73,8 @@ def _expired(job: Job) -> tuple[str, Iterable[str]]:
     lines = [f"The archive of {job.project} (job {job.id}) was removed from packmule's store.", ""]
     lines += _named(
         {
-            "It was at": place_of(job),
-            "Size": size_text(job.archive.size) if job.archive else None,
+            "It was at": job.place,
+            "Size": exact_bytes(job.archive.size),
             "Exported": job.finished_at,
             "To make a new one": f"packmule export {job.project}",
         }
@@ -117,6 +92,13 @@ def _given_up(job: Job) -> tuple[str, Iterable[str]]:
         }
     )
     return f"the unfinished export of {job.project} has expired", lines
+
+
+def _took(job: Job) -> str | None:
+    if job.started_at is None or job.finished_at is None:
+        return None
+    span = datetime.fromisoformat(job.finished_at) - datetime.fromisoformat(job.started_at)
+    return human_seconds(max(span.total_seconds(), 0.0))
 
 
 def _named(values: dict[str, str | None]) -> list[str]:

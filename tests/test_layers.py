@@ -25,9 +25,10 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
 """Folder -> the folders that it may import."""
 
 STRATEGIES_MAY_USE = tuple(
-    f"export_core.{name}" for name in ("errors", "events", "job", "atomic", "delivery")
+    f"export_core.{name}" for name in ("errors", "events", "job", "atomic", "delivery", "quantities")
 )
-"""Of the core. ``delivery`` holds the protocols, ``atomic`` is the one door for writing files."""
+"""Of the core. ``delivery`` holds the protocols, ``atomic`` is the one door for writing files, ``quantities``
+has sizes and times read as everywhere else."""
 
 CORE_OUTSIDE_SOURCES = ("export_core.sources",)
 """The engine knows sources by their protocols only; the dict in ``export_core/sources`` is for cli/wiring."""

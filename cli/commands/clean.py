@@ -11,11 +11,11 @@ import typer
 
 from cli.cleaning import carry_out, plan, policy_of
 from cli.lazy import Context, command_of
-from cli.quantities import human_bytes, parse_duration
 from cli.render import cleanup_json, removal_line
 from cli.wiring import Wiring, wiring
 from export_core.cleaner import Policy, Removal
 from export_core.errors import ExportFailed, UsageError
+from export_core.quantities import human_bytes, parse_duration
 from export_core.removal import Result
 
 if TYPE_CHECKING:

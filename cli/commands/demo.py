@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.quantities import human_bytes, human_count
 from cli.render_notes import empty_lines
 from cli.wiring import Wiring, wiring
 from export_core.errors import ArchiveInvalid, ExportFailed, UsageError
+from export_core.quantities import human_bytes, human_count
 
 if TYPE_CHECKING:
     from export_core.job import Job

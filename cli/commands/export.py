@@ -9,7 +9,7 @@ from cli.commands.export_options import ExportOptions
 from cli.export_flags import with_default_destination
 from cli.lazy import Context, command_of
 from cli.requests import check_receivers, check_relations, job_request, same_export
-from cli.running import closing_words, exit_code_of, foreground, place_of
+from cli.running import closing_words, exit_code_of, foreground
 from cli.wiring import Wiring, wiring
 from export_core.errors import JobConflict, PackmuleError, UsageError
 from export_core.job import Job, JobRequest, JobStatus
@@ -81,7 +81,7 @@ def run_and_tell(wires: Wiring, job_id: int, *, restart: bool, json: bool, quiet
     else:
         if not quiet:
             wires.message(closing_words(job, time.monotonic() - began))
-        wires.out(place_of(job))
+        wires.out(job.place or "")
     return job
 
 
@@ -106,7 +106,7 @@ def _job_for(wires: Wiring, request: JobRequest, *, restart: bool) -> tuple[Job,
     running = next((job for job in twins if job.status is JobStatus.STARTED), None)
     if running is not None and not restart:
         raise JobConflict(
-            f"job {running.id} is exporting {request.project} to {place_of(running)} right now",
+            f"job {running.id} is exporting {request.project} to {running.place} right now",
             hint=f"packmule cancel {running.id} stops it; --restart starts it anew",
         )
     if running is not None:

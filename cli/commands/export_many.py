@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from cli.commands.export_options import ExportOptions
 from cli.destinations import destinations
-from cli.quantities import human_bytes
 from cli.render import one_line
 from cli.requests import check_receivers, check_relations, chosen_source, job_request
-from cli.running import Foreground, exit_code_of, foreground, place_of
+from cli.running import Foreground, exit_code_of, foreground
 from export_core.errors import ExportFailed, Interrupted, NotFound, PackmuleError, UsageError
 from export_core.job import Job, JobRequest, JobStatus
+from export_core.quantities import human_bytes
 
 if TYPE_CHECKING:
     from cli.wiring import Wiring
@@ -79,7 +79,7 @@ def show_all(wires: Wiring, jobs: Sequence[Job], *, json: bool, quiet: bool) -> 
             wires.console_err.print(summary_table(jobs))
         for job in jobs:
             if job.status is JobStatus.FINISHED:
-                wires.out(place_of(job))
+                wires.out(job.place or "")
 
 
 def _raise_if_any_failed(jobs: Sequence[Job]) -> None:
@@ -166,7 +166,7 @@ def summary_table(jobs: Sequence[Job]) -> Any:
         table.add_column(heading, overflow="fold")
     for job in jobs:
         size = human_bytes(job.archive.size) if job.archive else ""
-        end = one_line(job.error.message) if job.error else place_of(job)
+        end = one_line(job.error.message) if job.error else job.place or ""
         state = f"{job.status}, incomplete" if job.incomplete else str(job.status)
         table.add_row(str(job.id), Text(job.project), state, size, Text(end))
     return table

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.quantities import human_count
 from cli.render_notes import empty_lines, unknown_lines
 from cli.wiring import wiring
+from export_core.quantities import human_count, listed
 
 EXAMPLES = ("packmule import project.tar.gz --as group/project",)
 
@@ -48,8 +48,7 @@ def _lines(loaded: Mapping[str, Any], *, verbose: bool) -> Iterator[str]:
     yield from unknown_lines(loaded["unknown_relations"], loaded["unknown_keys"], verbose=verbose)
     ignored = loaded["ignored"]
     if ignored:
-        more = f" and {len(ignored) - 3} more" if len(ignored) > 3 else ""
-        yield f"note: ignored as left by an operating system: {', '.join(ignored[:3])}{more}"
+        yield f"note: ignored as left by an operating system: {listed(ignored, 3)}"
     for warning in loaded["warnings"]:
         yield f"warning: {warning}"
     yield f"loaded as {loaded['project']}; packmule export {loaded['project']} carries it out again"

@@ -11,7 +11,7 @@ from cli.cleaning import remove_leftovers
 from cli.commands.export import print_job, run_and_tell
 from cli.commands.export_many import run_and_tell_all, show_all
 from cli.lazy import Context, command_of
-from cli.running import exit_code_of, place_of
+from cli.running import exit_code_of
 from cli.wiring import Wiring, wiring
 from export_core.errors import NotFound, UsageError
 from export_core.job import Job, JobStatus
@@ -74,7 +74,7 @@ def _tell_finished(wires: Wiring, job: Job, options: ResumeOptions) -> None:
     if options.json:
         print_job(wires, job)
     else:
-        wires.out(place_of(job))
+        wires.out(job.place or "")
 
 
 def _resume_all(wires: Wiring, options: ResumeOptions) -> int:

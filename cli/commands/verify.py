@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.quantities import counted, human_bytes, human_count
 from cli.render_notes import empty_lines, unknown_lines
 from cli.wiring import Wiring, wiring
 from export_core.errors import ArchiveInvalid
+from export_core.quantities import counted, human_bytes, human_count
 
 if TYPE_CHECKING:
     from export_core.verify_report import VerifyReport

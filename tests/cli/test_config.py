@@ -9,7 +9,6 @@ import pytest
 
 from cli import config
 from cli.config import EMBEDDED, Config, SourceConfig
-from cli.quantities import human_bytes, human_count, human_seconds, parse_duration
 from export_core.errors import UsageError
 from export_core.sources import SOURCES, build
 from export_core.workspace import Home
@@ -179,34 +178,3 @@ class TestHome:
         monkeypatch.setenv("XDG_DATA_HOME", "/somewhere")
         assert config.home_directory({}) == Path("/somewhere/packmule")
         assert config.home_directory({"PACKMULE_HOME": "/else"}) == Path("/else")
-
-
-class TestQuantities:
-    """Durations and sizes as people write them."""
-
-    @pytest.mark.parametrize(
-        ("text", "seconds"),
-        [
-            ("90s", 90),
-            ("30m", 1800),
-            ("24h", 86400),
-            ("7d", 604800),
-            ("1d12h", 129600),
-            ("0", 0),
-            ("1.5h", 5400),
-        ],
-    )
-    def test_durations(self, text: str, seconds: float) -> None:
-        assert parse_duration(text) == timedelta(seconds=seconds)
-
-    @pytest.mark.parametrize("text", ["", "soon", "24", "h", "24 hours", "-1h", "1h-", "1y"])
-    def test_what_is_no_duration(self, text: str) -> None:
-        with pytest.raises(UsageError):
-            parse_duration(text)
-
-    def test_for_people(self) -> None:
-        assert [human_bytes(n) for n in (0, 999, 1500, 99_600, 20e6, 999.9e9)] == [
-            "0 B", "999 B", "1.5 KB", "100 KB", "20.0 MB", "1.0 TB",
-        ]  # fmt: skip
-        assert [human_count(n) for n in (950, 20_000, 1_234_567)] == ["950", "20,000", "1.2M"]
-        assert [human_seconds(n) for n in (0.84, 42.2, 185, 7800)] == ["0.8 s", "42 s", "3:05 min", "2:10 h"]

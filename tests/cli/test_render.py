@@ -12,7 +12,6 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from cli.quantities import counted
 from cli.render import age, cleanup_json, destination, duration, removal_line
 from cli.render_fit import Cut, printable, shortened
 from cli.render_relations import RelationsTable, timeline
@@ -126,12 +125,6 @@ def drawn(item: object, width: int, encoding: str = "utf-8") -> list[str]:
     file = File()
     Console(file=file, width=width, color_system=None).print(item, soft_wrap=True)
     return [line.rstrip() for line in file.getvalue().splitlines()]
-
-
-def test_counted() -> None:
-    assert [counted(number, "line") for number in (0, 1, 2, 20_000)] == [
-        "0 lines", "1 line", "2 lines", "20,000 lines"
-    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["/very/long/path/to/an/archive.tar.gz", "長い名前" * 10, "e\u0301" * 40])

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from export_core.cleaner import Facts, OnDisk, Policy, Removal, duration, leftovers, plan_cleanup
+from export_core.cleaner import Facts, OnDisk, Policy, Removal, leftovers, plan_cleanup
 from export_core.job import ArchiveInfo, Job, JobRequest, JobStatus, StrategyChoice
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -205,11 +205,3 @@ def test_reasons_and_sizes_are_told() -> None:
         ("older than 24h", 5),
         ("finished, older than 7d", 0),
     ]
-
-
-@pytest.mark.parametrize(
-    ("span", "text"),
-    [(DAY, "24h"), (2 * DAY, "2d"), (36 * HOUR, "36h"), (timedelta(minutes=90), "90m"), (timedelta(0), "0s")],
-)
-def test_duration(span: timedelta, text: str) -> None:
-    assert duration(span) == text

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from export_core.errors import PackmuleError
+from export_core.quantities import listed
 from export_core.source import Check
 from export_core.sources.gitlab_db import checks_files
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
@@ -156,7 +157,8 @@ def _contents(
         yield Check(
             f"database {name}: tables",
             "failed",
-            f"this is no database of a GitLab, or the role may not use its schema: no table {_some(lacking)}",
+            "this is no database of a GitLab, or the role may not use its schema:"
+            f" no table {listed(lacking, _SHOWN)}",
         )
         return
     seen.catalogs[name] = catalog
@@ -174,7 +176,8 @@ def _privileges(
         return Check(
             f"database {name}: privileges",
             "failed",
-            f"no SELECT on {_some(refused)}; GRANT SELECT ON {', '.join(refused)} TO {_role(connection)}",
+            f"no SELECT on {listed(refused, _SHOWN)};"
+            f" GRANT SELECT ON {', '.join(refused)} TO {_role(connection)}",
         )
     return Check(f"database {name}: privileges", "ok", f"SELECT on all {len(catalog.tables)} tables")
 
@@ -194,10 +197,5 @@ def _role(connection: psycopg.Connection[Any]) -> str:
 def _schema(seen: _Seen) -> Check:
     missing = missing_paths(seen.settings, seen.catalog, Knowledge())
     if missing:
-        return Check("schema", "warning", f"{len(missing)} missing: {_some(missing)}")
+        return Check("schema", "warning", f"{len(missing)} missing: {listed(missing, _SHOWN)}")
     return Check("schema", "ok", "every relation and attribute of GitLab 18.9 is there")
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

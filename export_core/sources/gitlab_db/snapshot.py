@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from export_core.errors import SourceUnavailable
 from export_core.gitlab.tree import RELATIONS
+from export_core.quantities import listed
 from export_core.source import Part, Plan, Selection
 from export_core.sources.gitlab_db.cancelling import cancel_all
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
@@ -25,6 +26,9 @@ from export_core.sources.gitlab_db.texts import text
 
 if TYPE_CHECKING:
     import psycopg
+
+_SHOWN = 8
+"""Lacking relations and attributes that are named in a warning."""
 
 
 class GitlabSnapshot:
@@ -91,8 +95,7 @@ class GitlabSnapshot:
         lacking = [path for path in self.missing() if selection.includes(path.split(".")[0])]
         if not lacking:
             return plan
-        shown = ", ".join(lacking[:8]) + (f" and {len(lacking) - 8} more" if len(lacking) > 8 else "")
-        note = f"this GitLab's database does not have: {shown}; packmule show lists all"
+        note = f"this GitLab's database does not have: {listed(lacking, _SHOWN)}; packmule show lists all"
         return replace(plan, warnings=(*plan.warnings, note))
 
     @database_errors

@@ -1,8 +1,9 @@
-"""Durations as people write them (``24h``, ``7d``), and quantities as people read them."""
+"""Quantities as people read them, alike in tables and notifications; durations as people write them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 
 from export_core.errors import UsageError
@@ -23,6 +24,15 @@ def parse_duration(text: str) -> timedelta:
     return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in pieces))
 
 
+def short_duration(span: timedelta) -> str:
+    """A duration in its largest whole unit, as ``parse_duration`` reads it: ``7d``, ``24h``, ``90s``."""
+    seconds = int(span.total_seconds())
+    for unit in ("d", "h", "m"):
+        if seconds > _SECONDS[unit] and seconds % _SECONDS[unit] == 0:
+            return f"{seconds // _SECONDS[unit]}{unit}"
+    return f"{seconds}s"
+
+
 def human_bytes(count: float) -> str:
     """``0 B``, ``1.5 KB``, ``20 MB``, ``1.2 GB``: in steps of 1000, as disks are sold."""
     for unit in ("B", "KB", "MB", "GB"):
@@ -30,6 +40,11 @@ def human_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 99.5 else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def exact_bytes(count: int) -> str:
+    """``1.6 GB (1,610,612,736 bytes)``."""
+    return f"{human_bytes(count)} ({count:,} bytes)"
 
 
 def human_count(count: float) -> str:
@@ -52,3 +67,9 @@ def human_seconds(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02} min"
     return f"{whole // 3600}:{whole % 3600 // 60:02} h"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """``a, b, c and 12 more``: at most ``most`` of the names."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
