@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from export_core.cleaner import Facts, OnDisk, Policy, Removal, leftovers, plan_cleanup
 from export_core.errors import ExportFailed, NotFound
@@ -17,26 +17,6 @@ if TYPE_CHECKING:
     from cli.config import Retention
     from cli.wiring import Wiring
     from export_core.job import Job
-    from export_core.store import JobStore
-
-DELIVERY = "delivery"
-"""The checkpoint that a strategy keeps."""
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryCheckpoint:
-    """A job's delivery checkpoint, as a strategy's ``abandon`` wants it."""
-
-    store: JobStore
-    job_id: int
-
-    def load(self) -> dict[str, Any]:
-        """The last saved value."""
-        return self.store.load_checkpoint(self.job_id, DELIVERY)
-
-    def save(self, value: Mapping[str, Any]) -> None:
-        """Replace it, durably."""
-        self.store.save_checkpoint(self.job_id, DELIVERY, value)
 
 
 def policy_of(retention: Retention) -> Policy:
@@ -119,8 +99,10 @@ def _tools(wires: Wiring) -> Tools:
 
 
 def _abandon(wires: Wiring, job_id: int) -> None:
+    from export_core.progress_record import JobCheckpoint
+
     job = wires.store.get(job_id)
-    checkpoint = DeliveryCheckpoint(wires.store, job_id)
+    checkpoint = JobCheckpoint(wires.store, job_id, "delivery")
     wires.strategy_for(job.request.strategy).abandon(job, checkpoint)
     checkpoint.save({})
 

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from export_core.errors import ExportFailed
 from export_core.quantities import counted
+from export_core.sources.growi import DEMO_URL
+from export_core.sources.growi.names import INDEX
 
 if TYPE_CHECKING:
     from cli.wiring import Wiring
     from export_core.job import Job
 
-SOURCE = "growi+demo://"
-INDEX = "pages.json"
 _MOST = 4
 """Entries of a folder that are shown."""
 _WIDEST = 60
@@ -49,8 +49,8 @@ def wiki_advice(archive: Path, job: Job) -> str:
         f"  mkdir wiki && tar -xzf {archive} -C wiki\n"
         "  (open the folder wiki in Obsidian or VS Code: links and pictures work)\n"
         f"  packmule show {job.id}\n"
-        f"  packmule export /Sandbox --source {SOURCE} --front-matter --to sandbox.tar.gz\n"
-        f"  packmule export /Rights --source {SOURCE} --as-user alice\n"
+        f"  packmule export /Sandbox --source {DEMO_URL} --front-matter --to sandbox.tar.gz\n"
+        f"  packmule export /Rights --source {DEMO_URL} --as-user alice\n"
         "  packmule export / --source mongodb://host/growi --to wiki.tar.gz    (a wiki of yours)"
     )
 

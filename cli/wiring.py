@@ -121,9 +121,10 @@ class Wiring:
             return instance.project_exists(full_path)
 
     def _surroundings(self) -> Surroundings:
+        from export_core.keyring_secrets import from_keyring
         from strategies.surroundings import Surroundings
 
-        return Surroundings(self.load_archive, self.project_exists, _from_keyring)
+        return Surroundings(self.load_archive, self.project_exists, from_keyring)
 
     def notify(self, job: Job) -> list[str]:
         """Tell the job's receivers that it ended; warnings about those that could not be told."""
@@ -150,20 +151,6 @@ def wiring(ctx: typer.Context) -> Wiring:
         invocation.wiring = Wiring(invocation.output)
     result: Wiring = invocation.wiring
     return result
-
-
-def _from_keyring(name: str) -> str | None:
-    """A secret that the user put into the keyring under packmule's name; None without a keyring."""
-    try:
-        import keyring
-        from keyring.errors import KeyringError
-    except ImportError:
-        return None
-    try:
-        secret: str | None = keyring.get_password("packmule", name)
-    except KeyringError:  # a server without a desktop has no place for secrets
-        return None
-    return secret
 
 
 def _private_directory(path: Path) -> Path:

@@ -33,6 +33,7 @@ from export_core.assembly import (
 from export_core.atomic import create_private, disk_errors, sync_directory, sync_file, write_all
 from export_core.compression import crc32_combine
 from export_core.deferred import DeferredStream
+from export_core.delivery import Checkpoint
 from export_core.errors import RelationFailed
 from export_core.events import BytesMoved, Listener, ignore
 from export_core.job import ArchiveInfo, Phase
@@ -43,18 +44,6 @@ CHECKPOINT_MIN, CHECKPOINT_MAX = 2 << 20, 64 << 20
 _CHECKPOINT_SHARE = 24
 """Checkpoints come every 24th of the archive: with chunks of a few per cent, the disk then holds less
 than 1.1 archives at any time."""
-
-
-class Checkpoint(Protocol):
-    """A small JSON object kept durably with the job; here it belongs to the archive alone."""
-
-    def load(self) -> dict[str, Any]:
-        """The last saved value; empty before the first."""
-        ...
-
-    def save(self, value: Mapping[str, Any]) -> None:
-        """Replace it, durably."""
-        ...
 
 
 class DeferredRecord(Protocol):

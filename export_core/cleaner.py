@@ -13,12 +13,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import PurePath
 
-from export_core.job import Job, JobStatus
+from export_core.job import UNFINISHED, Job, JobStatus
 from export_core.quantities import short_duration
 
 LIVING = (JobStatus.QUEUED, JobStatus.STARTED)
-UNFINISHED = (JobStatus.INTERRUPTED, JobStatus.FAILED)
-"""Resumable: they keep work directory and upload until they expire."""
 
 
 class RemovalKind(StrEnum):

@@ -43,7 +43,7 @@ class Archive(Protocol):
 
 
 class Checkpoint(Protocol):
-    """A small JSON object kept durably with the job; what a delivery needs to go on after a kill."""
+    """A small JSON object kept durably with the job; what it takes to go on after a kill."""
 
     def load(self) -> dict[str, Any]:
         """The last saved value; empty before the first."""

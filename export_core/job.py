@@ -60,6 +60,9 @@ def sources_of(target: JobStatus) -> tuple[JobStatus, ...]:
     return tuple(status for status, targets in JOB_TRANSITIONS.items() if target in targets)
 
 
+UNFINISHED = (JobStatus.INTERRUPTED, JobStatus.FAILED)
+"""States of a job that can be resumed: it keeps its work directory and its upload until it expires."""
+
 MISSING = "missing: "
 """Begins a warning about something that should be in the archive and is not (``--allow-missing``)."""
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Protocol, Self, runtime_checkable
+
+from export_core.errors import PackmuleError
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,11 @@ class Check:
     status: str
     """``ok``, ``warning`` or ``failed``."""
     message: str
+
+    @classmethod
+    def failure(cls, name: str, error: PackmuleError) -> Self:
+        """What could not even be looked at, and what to do about it."""
+        return cls(name, "failed", f"{error.message}; {error.hint}" if error.hint else error.message)
 
 
 class Sink(Protocol):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +32,17 @@ from export_core.job import (
 from export_core.source import Part, Plan
 from export_core.store_database import Database
 from export_core.store_parts import PartKey
-from export_core.store_rows import archive_values, error_values, to_json, to_text
+from export_core.store_rows import archive_values, error_values, to_json
+from export_core.timestamps import to_text, utc_now
 
 Clock = Callable[[], datetime]
 Jobs = list[Job]
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class JobStore:
     """The jobs under one ``PACKMULE_HOME``. ``clock`` gives the time that is written and compared with."""
 
-    def __init__(self, path: Path, *, clock: Clock = _utc_now) -> None:
+    def __init__(self, path: Path, *, clock: Clock = utc_now) -> None:
         self._database = Database(path)
         self._clock = clock
 

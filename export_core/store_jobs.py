@@ -21,9 +21,8 @@ from export_core.store_rows import (
     relations_from_rows,
     request_to_json,
     snapshot_from_row,
-    to_text,
-    to_time,
 )
+from export_core.timestamps import to_text, to_time
 
 NO_OWNER: Mapping[str, Any] = {
     "owner_host": None,

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import PurePath
 from typing import Any
 
@@ -24,16 +24,6 @@ from export_core.job import (
     StrategyChoice,
 )
 from export_core.source import Part
-
-
-def to_text(moment: datetime) -> str:
-    """A time as it is stored and shown: ISO 8601 in UTC with milliseconds; sorts as text."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def to_time(text: str | None) -> datetime | None:
-    """The reverse of ``to_text``."""
-    return None if text is None else datetime.fromisoformat(text)
 
 
 def to_json(value: Any) -> str:

@@ -7,11 +7,12 @@ interpreter with it) counts as failed, lest it be begun again and again without 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from export_core.errors import Interrupted, JobConflict, NotFound, UsageError
 from export_core.job import ErrorInfo, Job, JobStatus
+from export_core.timestamps import utc_now
 
 RETRY_AFTER = (timedelta(minutes=1), timedelta(minutes=5))
 """Waits before the second and the third try; there is no fourth."""
@@ -39,14 +40,10 @@ class Records(Protocol):
         ...
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
-
-
 class WorkQueue:
     """The queue as one ``packmule work`` sees it: each job once, but for retries of failed ones."""
 
-    def __init__(self, records: Records, clock: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(self, records: Records, clock: Callable[[], datetime] = utc_now) -> None:
         self._records = records
         self._clock = clock
         self._tried: dict[int, int] = {}

@@ -55,10 +55,11 @@ def demo(
 
 
 def _demonstrate_wiki(wires: Wiring) -> None:
-    from cli.demo_wiki import SOURCE, check_wiki, wiki_advice
+    from cli.demo_wiki import check_wiki, wiki_advice
+    from export_core.sources.growi import DEMO_URL
 
     wires.message("exporting / and all below it from the wiki that comes with packmule")
-    job = _exported(wires, "/", source=SOURCE)
+    job = _exported(wires, "/", source=DEMO_URL)
     check_wiki(wires, _archive(job))
     wires.message(wiki_advice(_archive(job), job))
 

@@ -59,7 +59,7 @@ def _source(wires: Wiring, chosen: Any) -> Iterator[Check]:
         with source.session():
             yield from source.checks()
     except PackmuleError as exc:
-        yield Check("source", "failed", exc.message + (f"; {exc.hint}" if exc.hint else ""))
+        yield Check.failure("source", exc)
 
 
 def _document(name: str, groups: dict[str, list[Check]], *, healthy: bool) -> dict[str, Any]:

@@ -14,11 +14,9 @@ from cli.lazy import Context, command_of
 from cli.running import exit_code_of
 from cli.wiring import Wiring, wiring
 from export_core.errors import NotFound, UsageError
-from export_core.job import Job, JobStatus
+from export_core.job import UNFINISHED, Job, JobStatus
 
 EXAMPLES = ("packmule resume", "packmule resume 7 --restart", "packmule resume --all")
-
-UNFINISHED = (JobStatus.INTERRUPTED, JobStatus.FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from export_core.atomic import private_directory
 from export_core.errors import SourceUnavailable
 from export_core.ownership import process_started
 from export_core.sources.embedded.identity import choose, environment, launcher
@@ -51,7 +52,7 @@ SETTINGS = {
     "checkpoint_timeout": "30min",
     "shared_buffers": "256MB",
     "maintenance_work_mem": "128MB",
-    # Exports are many equal, medium queries: compiling them costs more than it gives (shared measurement).
+    # Exports are many equal, medium queries: compiling them costs more than it gives.
     "jit": "off",
     "max_parallel_workers_per_gather": "0",
     "timezone": "UTC",
@@ -109,7 +110,7 @@ class Cluster:
 
     def start(self) -> None:
         """Start the server, making the cluster first if need be, and wait until it takes connections."""
-        make_private(self.home)
+        private_directory(self.home)
         identity = choose(binaries() / "postgres", self.home)
         if not (self.data / "PG_VERSION").exists():
             self._initialise(identity)
@@ -214,13 +215,6 @@ class Cluster:
     def _failure(self, message: str) -> SourceUnavailable:
         cause = _last_line(self._log_text())
         return SourceUnavailable(f"{message}: {cause}", hint=f"the whole of its log is in {self.log}")
-
-
-def make_private(directory: Path) -> None:
-    """Make a directory, and those above it, readable by nobody else whatever the umask."""
-    if not directory.exists():
-        make_private(directory.parent)
-        directory.mkdir(mode=0o700, exist_ok=True)
 
 
 def _last_line(text: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from export_core import git
-from export_core.sources.embedded.cluster import make_private
+from export_core.atomic import private_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def make_repository(path: Path, commits: Sequence[Commit], refs: Mapping[str, in
 
     The first commit's branch becomes HEAD. Raises GitFailed.
     """
-    make_private(path)
+    private_directory(path)
     options = ("--template=", "--shared=0600", f"--initial-branch={commits[0].branch}")
     git.run(path, "init", "--quiet", "--bare", *options)
     marks = path / "demo-marks"

@@ -13,6 +13,7 @@ from typing import Any
 from export_core.gitlab.enums import ENUM_COLUMNS, ENUMS
 from export_core.gitlab.schema import tables
 from export_core.gitlab.tree import PROJECT_SETTINGS_ATTRIBUTES, Node
+from export_core.timestamps import to_text
 
 Record = dict[str, Any]
 Shared = Mapping[str, Callable[[Record], Record | None]]
@@ -35,7 +36,7 @@ class Clock:
         """The next moment, as JSON writes it."""
         self._looks += 1
         moment = _BEGIN + timedelta(minutes=7 * self._looks, milliseconds=self._looks * 37 % 1000)
-        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return to_text(moment)
 
 
 class Records:

@@ -6,12 +6,12 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export_core.archive_reader import CHUNK, Extracted
+from export_core.archive_reader import Extracted
+from export_core.atomic import private_directory
 from export_core.errors import ArchiveInvalid
 from export_core.git_bundle import is_sha256, restore_bundle
 from export_core.gitlab import layout
@@ -205,22 +205,10 @@ def _upload_name(parts: tuple[str, ...]) -> tuple[str | None, str]:
 
 def _measured(file: Path) -> tuple[int, str]:
     """Size in bytes and sha256 in hex."""
-    digest, size = hashlib.sha256(), 0
     with file.open("rb") as stream:
-        while chunk := stream.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    return size, digest.hexdigest()
+        return file.stat().st_size, hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _move(file: Path, target: Path) -> None:
-    _make_directories(target.parent)
+    private_directory(target.parent)
     file.rename(target)
-
-
-def _make_directories(directory: Path) -> None:
-    """Like ``mkdir(parents=True)``, whose mode holds for the last directory only."""
-    if not directory.exists():
-        _make_directories(directory.parent)
-        with suppress(FileExistsError):
-            directory.mkdir(mode=0o700)

@@ -14,6 +14,7 @@ from export_core.gitlab.schema import tables
 from export_core.gitlab.tree import KEPT_ATTRIBUTES, PROJECT_SETTINGS_ATTRIBUTES, ROOT
 from export_core.sources.embedded.loader_tree import TreeLoader
 from export_core.sources.embedded.loader_values import converter, stored_in
+from export_core.sources.gitlab_db.connections import reason
 
 if TYPE_CHECKING:
     import psycopg
@@ -85,4 +86,4 @@ def _update(
     try:
         connection.execute(f"UPDATE {table} SET {sets} WHERE {row[0]} = %s", (*values, row[1]))
     except psycopg.DataError as exc:
-        raise ArchiveInvalid(f"{layout.ROOT_OBJECT} cannot be loaded: {str(exc).splitlines()[0]}") from exc
+        raise ArchiveInvalid(f"{layout.ROOT_OBJECT} cannot be loaded: {reason(exc)}") from exc

@@ -16,8 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from export_core.atomic import private_directory
 from export_core.errors import SourceUnavailable
-from export_core.sources.embedded.cluster import USER, Cluster, make_private
+from export_core.sources.embedded.cluster import USER, Cluster
 
 DATABASE = "gitlab"
 
@@ -79,7 +80,7 @@ class EmbeddedServer:
     def _join(self) -> int:
         """Become a user of a running server: an open ``users.lock`` with our share of it."""
         while True:
-            make_private(self.directory)
+            private_directory(self.directory)
             try:
                 with self._alone():
                     return self._share()

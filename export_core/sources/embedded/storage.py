@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from export_core.atomic import private_directory
 from export_core.gitlab import layout
-from export_core.sources.embedded.cluster import make_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,4 +73,4 @@ class Storage:
     def make(self) -> None:
         """Make the roots."""
         for directory in (self.repositories, self.uploads, self.lfs_objects, self.external_diffs):
-            make_private(directory)
+            private_directory(directory)

@@ -12,7 +12,7 @@ from export_core.quantities import listed
 from export_core.source import Check
 from export_core.sources.gitlab_db import checks_files
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
-from export_core.sources.gitlab_db.connections import connect, freeze
+from export_core.sources.gitlab_db.connections import connect, freeze, reason
 from export_core.sources.gitlab_db.conninfo import scrubbed
 from export_core.sources.gitlab_db.coverage import missing_paths
 from export_core.sources.gitlab_db.knowledge import Knowledge
@@ -64,14 +64,14 @@ def _database(seen: _Seen, name: str, work_directory: str | None) -> Iterator[Ch
     try:
         connection = connect(dsn)
     except PackmuleError as exc:
-        yield Check(title, "failed", f"{exc.message}; {exc.hint}" if exc.hint else exc.message)
+        yield Check.failure(title, exc)
         return
     with connection:
         try:
             yield from _server(title, connection)
             yield from _contents(seen, name, connection, work_directory)
         except _errors() as exc:
-            yield Check(title, "failed", scrubbed(str(exc).splitlines()[0], dsn))
+            yield Check(title, "failed", scrubbed(reason(exc), dsn))
 
 
 def _errors() -> type[Exception]:
@@ -142,7 +142,7 @@ def _snapshot(title: str, connection: psycopg.Connection[Any]) -> Check:
     try:
         freeze(connection)
     except psycopg.Error as exc:
-        return Check(f"{title}: snapshot", "failed", str(exc).splitlines()[0])
+        return Check(f"{title}: snapshot", "failed", reason(exc))
     finally:
         connection.execute("ROLLBACK")
     return Check(f"{title}: snapshot", "ok", "a frozen view can be taken and shared between workers")

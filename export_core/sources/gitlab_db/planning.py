@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from export_core.errors import NotFound
 from export_core.gitlab import layout
 from export_core.gitlab.tree import RELATIONS, ROOT, Node
+from export_core.job import MISSING
 from export_core.source import Part, Plan, Selection
 from export_core.sources.gitlab_db import members, stored_files
 from export_core.sources.gitlab_db.absent import without_license
@@ -78,7 +79,7 @@ class Planner:
         """Something that should be exported is gone: fail, or record it with ``--allow-missing``."""
         if not self.options.get("allow_missing"):
             raise NotFoundInSource(what)
-        self.warnings.append(f"missing: {what}")
+        self.warnings.append(f"{MISSING}{what}")
 
     def _version(self) -> Iterator[Part]:
         texts = {

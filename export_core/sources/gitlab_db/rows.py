@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from export_core.errors import RelationFailed
 from export_core.gitlab.tree import Node
+from export_core.job import MISSING
 from export_core.source import Part, Sink
 from export_core.sources.gitlab_db import oversized
 from export_core.sources.gitlab_db.batches import DIFF_BATCH_BYTES, by_weight, cut_of, in_batches
@@ -156,7 +157,7 @@ class RelationRows:
     def _pass_on_warnings(self, part: Part, sink: Sink) -> None:
         resolver = self._reader.resolver
         while resolver.warnings:
-            sink.warn(f"missing: {part.relation}: {resolver.warnings.pop(0)}")
+            sink.warn(f"{MISSING}{part.relation}: {resolver.warnings.pop(0)}")
 
 
 def _failed(part: Part, what: str) -> RelationFailed:

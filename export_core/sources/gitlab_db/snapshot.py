@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +22,7 @@ from export_core.sources.gitlab_db.project import find_project, resolved_rules
 from export_core.sources.gitlab_db.settings import GitlabSettings, Token
 from export_core.sources.gitlab_db.tables import TABLES
 from export_core.sources.gitlab_db.texts import text
+from export_core.timestamps import to_text, utc_now
 
 if TYPE_CHECKING:
     import psycopg
@@ -46,7 +46,7 @@ class GitlabSnapshot:
                 self._connections[name] = connect(settings.databases.dsn(name))
                 snapshots[name] = freeze(self._connections[name])
                 self._catalogs[name] = read_catalog(self._connections[name], TABLES)
-            self.taken_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            self.taken_at = to_text(utc_now())
             self._check_is_gitlab()
             main = self._connections["main"]
             self.settings = replace(settings, rules=resolved_rules(main, settings.rules))

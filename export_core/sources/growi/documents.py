@@ -8,6 +8,7 @@ from typing import Any
 
 from export_core.errors import SourceUnavailable
 from export_core.sources.growi.records import Attachment, PageRecord
+from export_core.timestamps import to_text
 
 Document = Mapping[str, Any]
 
@@ -29,7 +30,7 @@ def timestamp(value: object) -> str | None:
     """A date as ISO 8601 in UTC with milliseconds, which is MongoDB's precision."""
     if isinstance(value, datetime):
         moment = value if value.tzinfo else value.replace(tzinfo=UTC)
-        return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return to_text(moment)
     return None if value is None else str(value)
 
 

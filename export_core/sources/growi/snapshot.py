@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from export_core.errors import ExportFailed, NotFound
@@ -21,6 +20,7 @@ from export_core.sources.growi.names import INDEX, assign
 from export_core.sources.growi.options import Options
 from export_core.sources.growi.pages import LeftOut, Selected, roots, select
 from export_core.sources.growi.records import Attachment, PageRecord, WikiStore
+from export_core.timestamps import to_text, utc_now
 
 FORMAT = 1
 """Raised when the same pages would give other files, so that no older archive is taken for equal."""
@@ -142,7 +142,7 @@ def _files(slices: Sequence[Slice], options: Options) -> Iterator[Part]:
 
 def freeze(store: WikiStore, root: str, options: Options) -> GrowiSnapshot:
     """List the pages of an export and their attachments. Raises NotFound when there are none."""
-    taken_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    taken_at = to_text(utc_now())
     selected = _select(store, root, options)
     pages = _freeze_pages(store, selected.pages)
     selected.pages.clear()  # of many pages, two lists would be much

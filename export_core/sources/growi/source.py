@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from export_core.errors import PackmuleError, SourceUnavailable, UsageError
+from export_core.keyring_secrets import from_keyring
 from export_core.source import Check
 from export_core.sources.growi.options import options_from
 from export_core.sources.growi.pages import normalise
@@ -19,7 +20,6 @@ from export_core.sources.growi.snapshot import RELATIONS, GrowiSnapshot, freeze
 
 DEMO_URL = "growi+demo://"
 TOKEN_VARIABLE = "PACKMULE_GROWI_TOKEN"  # noqa: S105 - the variable's name
-_KEYRING_SERVICE = "packmule"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class GrowiSource:
             with closing(self.store()) as store:
                 yield from store.checks()
         except PackmuleError as exc:
-            yield Check("wiki", "failed", f"{exc.message}; {exc.hint}" if exc.hint else exc.message)
+            yield Check.failure("wiki", exc)
 
     def store(self) -> WikiStore:
         """Connect to the wiki. Raises SourceUnavailable, UsageError."""
@@ -109,16 +109,4 @@ class GrowiSource:
         """The access token: environment before config.toml before keyring."""
         variable = str(self.settings.get("token_env") or TOKEN_VARIABLE)
         token = os.environ.get(variable) or self.settings.get("token")
-        return str(token) if token else _from_keyring(url)
-
-
-def _from_keyring(url: str) -> str | None:
-    try:
-        import keyring
-        from keyring.errors import KeyringError
-    except ModuleNotFoundError:
-        return None
-    try:
-        return keyring.get_password(_KEYRING_SERVICE, url)
-    except KeyringError:
-        return None
+        return str(token) if token else from_keyring(url)
