@@ -29,6 +29,7 @@ from export_core.archive_rules import (
     shown,
 )
 from export_core.errors import ArchiveInvalid, DestinationUnusable, NotFound
+from export_core.gitlab.layout import ROOT_OBJECT
 
 CHUNK = 1 << 20
 _HINT = "make the archive again, or copy it again from where it came"
@@ -186,7 +187,7 @@ def extracted(archive: Path, below: Path, *, limits: Limits = DEFAULT_LIMITS) ->
 
 def missing_tree(names: set[str]) -> tuple[str, str] | None:
     """What is wrong, and what to do, when an archive has no ``tree/project.json``; None when it has."""
-    if "tree/project.json" in names:
+    if ROOT_OBJECT in names:
         return None
     if "project.json" in names:
         return (

@@ -12,6 +12,7 @@ from pathlib import Path
 from export_core.archive_reader import ArchiveReader, missing_tree
 from export_core.archive_rules import DEFAULT_LIMITS, Limits, gib
 from export_core.errors import ArchiveInvalid
+from export_core.gitlab import layout
 from export_core.verify_files import FileCheck
 from export_core.verify_report import RelationCount, VerifyReport
 from export_core.verify_tree import TreeCheck
@@ -22,7 +23,7 @@ UNPACKED_LIMIT = 25600 << 20
 """Bytes: GitLab's default ``max_decompressed_archive_size``."""
 REMOTE_LIMIT = 10240 << 20
 """Bytes: GitLab's default ``max_import_remote_file_size``, for imports by URL."""
-_RELATION = "tree/project/"
+_RELATION = f"{layout.RELATIONS}/"
 
 
 def verify_archive(
@@ -52,7 +53,7 @@ def verify_archive(
 
 def _check_members(reader: ArchiveReader, tree: TreeCheck, files: FileCheck) -> None:
     for member in reader.members():
-        if member.name == "tree/project.json":
+        if member.name == layout.ROOT_OBJECT:
             tree.project(member.stream, member.size)
         elif member.name.startswith(_RELATION) and member.name.endswith(".ndjson"):
             tree.relation(member.name[len(_RELATION) : -len(".ndjson")], member.stream)

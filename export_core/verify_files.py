@@ -12,20 +12,15 @@ from typing import Any, BinaryIO
 
 from export_core.archive_reader import CHUNK, Member
 from export_core.git_bundle import bundle_fault
+from export_core.gitlab import layout
 from export_core.verify_report import VerifyReport
 
 ATTACHMENT_LIMIT = 100 << 20
 """Bytes: GitLab's default ``max_attachment_size``; larger uploads are dropped without a word."""
-BUNDLES = {
-    "project.bundle": "repository",
-    "project.wiki.bundle": "wiki_repository",
-    "project.design.bundle": "design_repository",
-}
+_RELATION_OF = {member: relation for relation, member in layout.BUNDLES.items()}
 _SNIPPET = re.compile(r"snippets/([0-9a-f]{64})\.bundle")
 _OID = re.compile(r"[0-9a-f]{64}")
-_SECRET = re.compile(r"[0-9a-f]{10}|[0-9a-f]{32}")
-_VERSIONS = ("VERSION", "GITLAB_VERSION", "GITLAB_REVISION")
-FORMAT_VERSION = "0.2.4"
+_VERSIONS = (layout.VERSION, layout.GITLAB_VERSION, layout.GITLAB_REVISION)
 
 
 @dataclass(slots=True)
@@ -42,21 +37,21 @@ class FileCheck:
     def member(self, member: Member) -> None:
         """Check one member outside ``tree/``."""
         top, _, below = member.name.partition("/")
-        if member.name in BUNDLES:
-            self._bundle(member, BUNDLES[member.name])
+        if member.name in _RELATION_OF:
+            self._bundle(member, _RELATION_OF[member.name])
         elif member.name in _VERSIONS:
             self._versions[member.name] = member.stream.read(128).decode("utf-8", "replace").strip()
-        elif member.name == "lfs-objects.json":
+        elif member.name == layout.LFS_MAP:
             self._lfs_list(member.stream)
         else:
             self._below(top, below)(member)
 
     def _below(self, top: str, below: str) -> Callable[[Member], None]:
         checks: dict[str, Callable[[Member], None]] = {
-            "snippets": self._snippet,
-            "lfs-objects": self._lfs_object,
-            "uploads": self._upload,
-            "avatar": self._avatar,
+            layout.SNIPPETS: self._snippet,
+            layout.LFS_OBJECTS: self._lfs_object,
+            layout.UPLOADS: self._upload,
+            layout.AVATAR: self._avatar,
         }
         return checks.get(top, self._stranger) if below else self._stranger
 
@@ -115,7 +110,7 @@ class FileCheck:
     def _upload(self, member: Member) -> None:
         self._count("uploads", member)
         directories = member.name.split("/")[1:-1]
-        if not any(_SECRET.fullmatch(part) for part in directories):
+        if not any(layout.UPLOAD_SECRET.fullmatch(part) for part in directories):
             self.report.warning(
                 f"{member.name} lies in no directory named by a secret; links to it will break"
             )
@@ -147,14 +142,15 @@ class FileCheck:
             )
 
     def _close_version(self) -> None:
-        self.report.version = self._versions.get("VERSION")
-        self.report.gitlab_version = self._versions.get("GITLAB_VERSION")
+        self.report.version = self._versions.get(layout.VERSION)
+        self.report.gitlab_version = self._versions.get(layout.GITLAB_VERSION)
         if self.report.version is None:
             self.report.problem("VERSION is missing")
             return
         found = re.search(r"\d+\.\d+\.\d+", self.report.version)
-        if found is None or found[0] != FORMAT_VERSION:
-            self.report.problem(f"VERSION is {self.report.version!r}; GitLab imports {FORMAT_VERSION} only")
+        if found is None or found[0] != layout.FORMAT_VERSION:
+            only = f"GitLab imports {layout.FORMAT_VERSION} only"
+            self.report.problem(f"VERSION is {self.report.version!r}; {only}")
 
     def _close_lfs(self) -> None:
         if self._listed is None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NoReturn
 
+from export_core.gitlab.layout import ROOT_OBJECT, relation_member
 from export_core.gitlab.snippets import snippet_digest
 from export_core.gitlab.tree import ROOT, Node, relations
 from export_core.verify_report import VerifyReport
@@ -44,14 +45,14 @@ class TreeCheck:
         count = self.report.relation("project")
         count.bytes = size
         if size > LONGEST_LINE:
-            self.report.problem(f"tree/project.json has {size} bytes; GitLab reads {LONGEST_LINE} of them")
+            self.report.problem(f"{ROOT_OBJECT} has {size} bytes; GitLab reads {LONGEST_LINE} of them")
             return
-        value = self._parse(stream.read(), "tree/project.json")
+        value = self.parse(stream.read(), ROOT_OBJECT)
         if isinstance(value, dict):
             count.lines = 1
-            Shape.of(ROOT, ("project",)).visit(value, self._note)
+            Shape.of(ROOT, ("project",)).visit(value, self.note)
         elif value is not _INVALID:
-            self.report.problem("tree/project.json is not a JSON object")
+            self.report.problem(f"{ROOT_OBJECT} is not a JSON object")
 
     def relation(self, name: str, stream: BinaryIO) -> None:
         """``tree/project/<name>.ndjson``. Reads line by line; a line is all that is held in memory."""
@@ -75,11 +76,13 @@ class TreeCheck:
         """A record that GitLab would not import, or would change."""
         self._defects[message] += 1
 
-    def _note(self, path: str, unknown: set[str]) -> None:
+    def note(self, path: str, unknown: set[str]) -> None:
+        """Count keys that GitLab does not know in a record at a path of the tree."""
         for key in unknown:
             self.report.unknown_keys[f"{path}.{key}"] += 1
 
-    def _parse(self, data: bytes, place: str, number: int | None = None) -> Any:
+    def parse(self, data: bytes, place: str, number: int | None = None) -> Any:
+        """A JSON value, or ``_INVALID`` after its fault was reported."""
         where = place if number is None else f"{place} line {number}"
         try:
             return decode(data.decode())
@@ -114,7 +117,7 @@ class _Lines:
     def __init__(self, check: TreeCheck, name: str, node: Node | None) -> None:
         self._check = check
         self._name = name
-        self._place = f"tree/project/{name}.ndjson"
+        self._place = relation_member(name)
         self._single = node is not None and not node.many
         self._shape = Shape.of(node, (name,), check.defect) if node else None
         self._seen: dict[str, set[Any]] = {"iid": set(), "title": set()} if name in _UNIQUE else {}
@@ -128,7 +131,7 @@ class _Lines:
         if not line.strip():
             report.problem(f"line {number} is blank", file=self._place)
             return 0
-        value = self._check._parse(line, self._place, number)
+        value = self._check.parse(line, self._place, number)
         if isinstance(value, dict):
             self._record(number, value)
             return 1
@@ -145,7 +148,7 @@ class _Lines:
 
     def _record(self, number: int, value: dict[str, Any]) -> None:
         if self._shape is not None:
-            self._shape.visit(value, self._check._note)
+            self._shape.visit(value, self._check.note)
         for key in _UNIQUE.get(self._name, ()):
             self._unique(key, value)
         if self._name == "snippets":
@@ -164,7 +167,7 @@ class _Lines:
         try:
             digest = snippet_digest(*(value.get(name) for name in names))
         except (TypeError, ValueError):
-            self._check.defect("tree/project/snippets.ndjson: a snippet without valid times")
+            self._check.defect(f"{self._place}: a snippet without valid times")
         else:
             self._check.digests[digest] = number
 

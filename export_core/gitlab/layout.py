@@ -7,6 +7,8 @@ relative to the storage root named with each; ``export_core/sources/embedded`` a
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Mapping
 from datetime import datetime
 
 # Repositories, below a storage's root ------------------------------------------------------------------
@@ -47,6 +49,10 @@ def design_repository(disk_path: str) -> str:
 
 FILE_UPLOADER = "FileUploader"
 AVATAR_UPLOADER = "AvatarUploader"
+UPLOAD_SECRET = re.compile(r"[0-9a-f]{10}|[0-9a-f]{32}")
+"""The directory of a file attached in Markdown; old ones are shorter."""
+REMOTE_STORE = 2
+"""``store`` columns of files that lie in object storage; 1 or NULL: on the local disk."""
 
 
 def project_directory(disk_path: str, full_path: str, storage_version: int | None) -> str:
@@ -95,6 +101,12 @@ RELATIONS = "tree/project"
 PROJECT_BUNDLE = "project.bundle"
 WIKI_BUNDLE = "project.wiki.bundle"
 DESIGN_BUNDLE = "project.design.bundle"
+BUNDLES: Mapping[str, str] = {
+    "repository": PROJECT_BUNDLE,
+    "wiki_repository": WIKI_BUNDLE,
+    "design_repository": DESIGN_BUNDLE,
+}
+"""Relation -> its bundle, for the project's own repositories."""
 SNIPPETS = "snippets"
 UPLOADS = "uploads"
 AVATAR = "avatar"

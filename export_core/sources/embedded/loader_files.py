@@ -24,7 +24,6 @@ from export_core.sources.embedded.storage import Storage
 if TYPE_CHECKING:
     import psycopg
 
-_SECRET = re.compile(r"[0-9a-f]{10}|[0-9a-f]{32}")
 _SNIPPET = re.compile(r"[0-9a-f]{64}")
 _UPLOAD = (
     "INSERT INTO uploads (size, path, checksum, model_id, model_type, uploader, created_at, store,"
@@ -54,12 +53,12 @@ class FileLoader:
 
     def _repositories(self, default_branch: str | None) -> None:
         disk_path = self.shell.disk_path
-        for member, relation, target in (
-            (layout.PROJECT_BUNDLE, "repository", self.storage.repository(disk_path)),
-            (layout.WIKI_BUNDLE, "wiki_repository", self.storage.wiki(disk_path)),
-            (layout.DESIGN_BUNDLE, "design_repository", self.storage.designs(disk_path)),
+        for relation, target in (
+            ("repository", self.storage.repository(disk_path)),
+            ("wiki_repository", self.storage.wiki(disk_path)),
+            ("design_repository", self.storage.designs(disk_path)),
         ):
-            bundle = self.archive.file(member)
+            bundle = self.archive.file(layout.BUNDLES[relation])
             if bundle is None:
                 continue
             branch = default_branch if relation == "repository" else None
@@ -198,7 +197,7 @@ class FileLoader:
 def _upload_name(parts: tuple[str, ...]) -> tuple[str | None, str]:
     """Secret and name of an upload, as the importer takes them: the last directory that looks like one."""
     for place in range(len(parts) - 2, -1, -1):
-        if _SECRET.fullmatch(parts[place]):
+        if layout.UPLOAD_SECRET.fullmatch(parts[place]):
             return parts[place], "/".join(parts[place + 1 :])
     return None, "/".join(parts)
 

@@ -18,11 +18,6 @@ from export_core.sources.gitlab_db.snippets import snippet_repositories
 if TYPE_CHECKING:
     from export_core.sources.gitlab_db.planning import Planner
 
-_MEMBERS = {
-    "repository": layout.PROJECT_BUNDLE,
-    "wiki_repository": layout.WIKI_BUNDLE,
-    "design_repository": layout.DESIGN_BUNDLE,
-}
 MANY_REFS = 50_000
 """More than these take git before 2.50 a very long time: it compares each with each."""
 
@@ -37,12 +32,12 @@ _SIGNS_OF_LIFE = {
 def bundle_parts(planner: Planner, chosen: set[str]) -> Iterator[Part]:
     """A part for each repository with a branch. Raises SourceUnavailable before any work is done."""
     paths = repository_paths(planner.project, planner.settings.storage)
-    wanted = [relation for relation in _MEMBERS if relation in chosen]
+    wanted = [relation for relation in layout.BUNDLES if relation in chosen]
     for relation in wanted:
         storage, path = planner.project.storage, paths[relation]
         _check_storage(planner, storage, wanted)
         if path is not None and _usable(planner, relation, path):
-            yield _part(relation, 0, _MEMBERS[relation], path)
+            yield _part(relation, 0, layout.BUNDLES[relation], path)
     if not wanted:
         _warn_of_lost_branches(planner, chosen)
     if "snippets_repository" in chosen:

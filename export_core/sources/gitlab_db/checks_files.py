@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from export_core import git
 from export_core.errors import PackmuleError
+from export_core.gitlab.layout import REMOTE_STORE
 from export_core.source import Check
 from export_core.sources.gitlab_db.catalog import Catalog
 from export_core.sources.gitlab_db.object_storage import Objects
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 _BIGGEST = 3
 _SAMPLE = 20
-_REMOTE = (("uploads", "uploads", "store"), ("lfs", "lfs_objects", "file_store"))
+_REMOTE_FILES = (("uploads", "uploads", "store"), ("lfs", "lfs_objects", "file_store"))
 
 
 def places(settings: GitlabSettings) -> Iterator[Check]:
@@ -143,10 +144,10 @@ def _remote(
     settings: GitlabSettings, connection: psycopg.Connection[Any], catalog: Catalog
 ) -> Iterator[Check]:
     buckets = settings.object_storage.buckets if settings.object_storage else {}
-    for kind, table, column in _REMOTE:
+    for kind, table, column in _REMOTE_FILES:
         if kind in buckets or not catalog.has(table, column):
             continue
-        query = f"SELECT EXISTS (SELECT FROM {table} WHERE {column} = 2)"
+        query = f"SELECT EXISTS (SELECT FROM {table} WHERE {column} = {REMOTE_STORE})"
         if connection.execute(query).fetchall()[0][0]:
             yield Check(
                 f"bucket of {kind}", "warning", "files lie in object storage, and no bucket is configured"

@@ -11,7 +11,6 @@ from export_core.sources.gitlab_db.object_storage import Objects
 from export_core.sources.gitlab_db.settings import GitlabSettings
 from export_core.sources.gitlab_db.values import MissingValue
 
-_REMOTE = 2
 _WINDOW = 64 << 20
 """Bytes of a remote file that are fetched at once: nearly always all of it."""
 
@@ -31,7 +30,7 @@ class DiffFiles:
         """``place`` = (offset, size) in the diff's file. Raises MissingValue."""
         key = layout.external_diff(merge_request_id, diff_id)
         try:
-            data = self._remote(key, *place) if store == _REMOTE else self._local(key, *place)
+            data = self._remote(key, *place) if store == layout.REMOTE_STORE else self._local(key, *place)
         except OSError as exc:
             raise MissingValue(f"the diff file {key} cannot be read: {exc.strerror}") from exc
         except SourceInterrupted:

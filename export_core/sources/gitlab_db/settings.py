@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from export_core.gitlab import layout
 from export_core.sources.gitlab_db.renderings import Rules
 
 
@@ -50,7 +51,7 @@ class Storage:
     def repository(self, storage: str, disk_path: str) -> Path | None:
         """The bare repository at a disk path (without ``.git``); None for an unknown storage."""
         root = self.repositories.get(storage)
-        return None if root is None else Path(root) / f"{disk_path}.git"
+        return None if root is None else Path(root) / layout.repository(disk_path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ is gone is told before the work, not after.
 from __future__ import annotations
 
 import hashlib
-import re
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,11 +27,9 @@ if TYPE_CHECKING:
     from export_core.sources.gitlab_db.planning import Planner
 
 Entry = list[Any]
-_REMOTE = 2
 _FILES_A_PART = 1000
 _LOOKING = 16
 """Threads that look for files: object storage and network disks answer slowly, but many at once."""
-_SECRET = re.compile(r"[0-9a-f]{10}|[0-9a-f]{32}")
 _Look = tuple[int, str]
 """Size and mark of a file that is there."""
 
@@ -191,7 +188,7 @@ def _local(root: str | None, relation: str, relative: str) -> str:
 
 def _lfs_place(planner: Planner, oid: str, store: int | None) -> str:
     key = layout.lfs_object(oid)
-    if store == _REMOTE:
+    if store == layout.REMOTE_STORE:
         return f"lfs:{key}"
     return _local(planner.settings.storage.lfs_objects, "lfs_objects", key)
 
@@ -203,7 +200,7 @@ def _uploads(planner: Planner) -> Iterator[_Found]:
         planner.project.disk_path, planner.project.full_path, planner.project.storage_version
     )
     for path, secret, uploader, store in _rows(planner, "TRUE"):
-        if store == _REMOTE:
+        if store == layout.REMOTE_STORE:
             found = _Found(_member(_remote_name(path, secret, uploader)), f"uploads:{path}")
         else:
             place = _local(
@@ -217,8 +214,9 @@ def _uploads(planner: Planner) -> Iterator[_Found]:
 def _remote_name(path: str, secret: str | None, uploader: str) -> str:
     """``<secret>/<name>``; rows older than the column have the secret in their path alone."""
     *directories, name = path.split("/")
-    if not secret and uploader == layout.FILE_UPLOADER and directories and _SECRET.fullmatch(directories[-1]):
-        secret = directories[-1]
+    parent = directories[-1] if directories else ""
+    if not secret and uploader == layout.FILE_UPLOADER and layout.UPLOAD_SECRET.fullmatch(parent):
+        secret = parent
     return f"{secret}/{name}" if secret else name
 
 
@@ -241,7 +239,7 @@ def _avatar(planner: Planner) -> Iterator[_Found]:
     found = next(((path, store) for path, _, _, store in rows if path.rsplit("/", 1)[-1] == current), None)
     # An avatar older than the table of uploads has no row there; its place has always been the same.
     path, store = found or (layout.avatar_path(planner.project.id, current), None)
-    if store == _REMOTE:
+    if store == layout.REMOTE_STORE:
         yield _Found(f"./{layout.avatar_member(current)}", f"uploads:{path}")
     else:
         relative = layout.uploaded_file(path, layout.AVATAR_UPLOADER, "")
