@@ -39,7 +39,7 @@ class Clock:
         return to_text(moment)
 
 
-class Records:
+class RecordMaker:
     """Makes records. ``shared`` says what referred objects look like."""
 
     def __init__(self, shared: Shared) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from export_core.gitlab.tree import ROOT, Node, relations
 from export_core.sources.embedded import demo_story as story
 from export_core.sources.embedded.demo_git import Repository
-from export_core.sources.embedded.demo_records import Record, Records
+from export_core.sources.embedded.demo_records import Record, RecordMaker
 from export_core.sources.embedded.demo_story import ADA, BEN, CLEO, DAO, PEOPLE
 
 _NAMES = {person.id: person.name for person in PEOPLE}
@@ -28,7 +28,7 @@ class DemoTree:
         self._designs = designs
         self._nodes = relations()
         self._made: dict[str, list[Record]] = {}
-        self._records = Records(
+        self._records = RecordMaker(
             {
                 "author": lambda record: {"name": _NAMES[record["author_id"]]},
                 "user": lambda record: _person(record.get("user_id")),

@@ -17,10 +17,10 @@ from export_core.sources.embedded.instance import EmbeddedInstance
 from export_core.sources.embedded.loader_files import FileLoader
 from export_core.sources.embedded.loader_ids import Ids, Scan, advance, pipeline_ids, reserve, scan
 from export_core.sources.embedded.loader_people import People
-from export_core.sources.embedded.loader_plan import Planner, Surroundings
+from export_core.sources.embedded.loader_plan import CommonValues, RowPlanner
 from export_core.sources.embedded.loader_project import load_project
 from export_core.sources.embedded.loader_report import LoadReport
-from export_core.sources.embedded.loader_rows import Sender
+from export_core.sources.embedded.loader_rows import RowSender
 from export_core.sources.embedded.loader_shared import SharedRows
 from export_core.sources.embedded.loader_tree import TreeLoader
 from export_core.sources.embedded.loader_work import WorkDirectory, undo_abandoned, work_directory
@@ -89,7 +89,7 @@ class _Load:
         self.archive = archive
         self.connection = connection
         self.report = report
-        self.sender = Sender(connection)
+        self.sender = RowSender(connection)
 
     def run(self, found: Scan, work: WorkDirectory, listen: events.Listener) -> None:
         """Everything, in order; the caller commits."""
@@ -121,20 +121,20 @@ class _Load:
 
     def _tree(self, found: Scan, ids: Ids, shell: ProjectShell) -> TreeLoader:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        surroundings = Surroundings(shell.project_id, shell.project_namespace_id, now)
-        planner = Planner(self.sender, ids, self.report, surroundings)
+        common = CommonValues(shell.project_id, shell.project_namespace_id, now)
+        planner = RowPlanner(self.sender, ids, self.report, common)
         shared = SharedRows()
         types = self.connection.execute("SELECT base_type, id FROM work_item_types ORDER BY id DESC")
         shared.add_work_item_types(types.fetchall())
         return TreeLoader(
-            planner.plans(),
-            planner.joins(),
-            ids,
-            People(ids, self.report),
-            self.report,
-            surroundings,
-            iter(pipeline_ids(found.pipelines, ids)),
-            shared,
+            plans=planner.plans(),
+            joins=planner.joins(),
+            ids=ids,
+            people=People(ids, self.report),
+            report=self.report,
+            common=common,
+            pipelines=iter(pipeline_ids(found.pipelines, ids)),
+            shared=shared,
         )
 
     def _relations(self, tree: TreeLoader) -> Iterator[str]:

@@ -15,7 +15,7 @@ from export_core.gitlab.schema import Column, tables
 from export_core.gitlab.tree import KEPT_ATTRIBUTES, RELATIONS, Node
 from export_core.sources.embedded.loader_ids import Ids
 from export_core.sources.embedded.loader_report import LoadReport
-from export_core.sources.embedded.loader_rows import Sender, TableRows
+from export_core.sources.embedded.loader_rows import RowSender, TableRows
 from export_core.sources.embedded.loader_values import (
     RULES,
     Converter,
@@ -33,7 +33,7 @@ NAMED = {("approval_project_rules_protected_branches", "branch_name"): "protecte
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class CommonValues:
     """What the rows of one import have in common."""
 
     project_id: int
@@ -43,7 +43,7 @@ class Surroundings:
 
 
 @dataclass(slots=True)
-class Plan:
+class RowPlan:
     """How records of one node become rows."""
 
     node: Node
@@ -65,9 +65,9 @@ class Plan:
     """Columns that say what the row belongs to, with their only right value."""
     keys: tuple[int, ...] = ()
     """Columns of the primary key that must have a value, where it is not ``id``."""
-    refs: list[tuple[str, Plan | None, int]] = field(default_factory=list)
+    refs: list[tuple[str, RowPlan | None, int]] = field(default_factory=list)
     """Single objects that the row refers to; no plan: users."""
-    lists: list[tuple[str, Plan]] = field(default_factory=list)
+    lists: list[tuple[str, RowPlan]] = field(default_factory=list)
     """What refers to the row."""
     content: tuple[str, ...] = ()
     """Attributes by which equal rows of the table are found, at all places of the tree."""
@@ -78,16 +78,16 @@ class Plan:
 
 
 @dataclass(slots=True)
-class Planner:
+class RowPlanner:
     """Makes the plans of all relations, with one collection of rows for each table."""
 
-    sender: Sender
+    sender: RowSender
     ids: Ids
     report: LoadReport
-    surroundings: Surroundings
+    common: CommonValues
     _tables: dict[str, TableRows] = field(default_factory=dict)
 
-    def plans(self) -> dict[str, Plan]:
+    def plans(self) -> dict[str, RowPlan]:
         """The plan of every relation, in GitLab's order of processing."""
         for table, columns in _columns().items():
             self._tables[table] = self.sender.table(table, columns)
@@ -101,10 +101,10 @@ class Planner:
             for table in sorted(throughs)
         }
 
-    def plan(self, node: Node, path: str) -> Plan:
+    def plan(self, node: Node, path: str) -> RowPlan:
         """The plan of a node and of all below it."""
         rows = self._tables[node.table]
-        plan = Plan(node, path, rows, self._template(node, rows), {})
+        plan = RowPlan(node, path, rows, self._template(node, rows), {})
         plan.id_index = _index(rows, "id")
         plan.link_index = -1 if node.belongs_to or node.through else _index(rows, node.child_key)
         plan.fixed = tuple((rows.columns.index(column), value) for column, value in node.where)
@@ -114,7 +114,7 @@ class Planner:
         self._add_children(plan)
         return plan
 
-    def _add_cells(self, plan: Plan) -> None:
+    def _add_cells(self, plan: RowPlan) -> None:
         node, rows = plan.node, plan.table
         plan.kept = KEPT_ATTRIBUTES.get(node.table, ())
         plan.kept_index = _index(rows, KEPT_COLUMN)
@@ -133,7 +133,7 @@ class Planner:
         plan.rules, plan.named = tuple(rules), tuple(named)
         plan.known = frozenset({*node.attributes, *(child.name for child in node.children)})
 
-    def _add_children(self, plan: Plan) -> None:
+    def _add_children(self, plan: RowPlan) -> None:
         for child in plan.node.children:
             path = f"{plan.path}.{child.name}"
             if child.table == "users":
@@ -151,23 +151,23 @@ class Planner:
         return [
             None
             if column in ("id", KEPT_COLUMN)
-            else self._filled(column, declared[column], column in own or column in elsewhere)
+            else self._filled(column, declared[column], told=column in own or column in elsewhere)
             for column in rows.columns
         ]
 
-    def _filled(self, name: str, column: Column, told: bool) -> Any:  # noqa: FBT001
+    def _filled(self, name: str, column: Column, *, told: bool) -> Any:
         """What a column holds when the record says nothing. ``told``: some record of the table could."""
         if not told:
             common = {
-                "project_id": self.surroundings.project_id,
-                "namespace_id": self.surroundings.project_namespace_id,
+                "project_id": self.common.project_id,
+                "namespace_id": self.common.project_namespace_id,
                 "partition_id": PARTITION_ID,
             }
             if name in common:
                 return common[name]
             if not column.nullable and name in ("created_at", "updated_at"):
-                return self.surroundings.now
-        return default(column, self.surroundings.now)
+                return self.common.now
+        return default(column, self.common.now)
 
 
 def _index(rows: TableRows, column: str) -> int:

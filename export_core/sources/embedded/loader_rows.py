@@ -26,7 +26,7 @@ class TableRows:
 
 
 @dataclass(slots=True)
-class Sender:
+class RowSender:
     """Sends waiting rows."""
 
     connection: psycopg.Connection[Any]

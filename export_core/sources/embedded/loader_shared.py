@@ -14,7 +14,7 @@ from hashlib import blake2b
 from typing import Any
 
 from export_core.gitlab.enums import ENUMS
-from export_core.sources.embedded.loader_plan import Plan, nodes
+from export_core.sources.embedded.loader_plan import RowPlan, nodes
 
 SHARED_TABLES = frozenset(node.table for node in nodes() if node.belongs_to or node.through)
 _SHOWN: Mapping[str, frozenset[str]] = {
@@ -44,12 +44,12 @@ class SharedRows:
 
     _rows: dict[str, dict[bytes, list[SharedRow]]] = field(default_factory=lambda: defaultdict(dict))
 
-    def register(self, plan: Plan, record: Mapping[str, Any], row_id: int) -> None:
+    def register(self, plan: RowPlan, record: Mapping[str, Any], row_id: int) -> None:
         """Remember a row by the record that it was made of."""
         row = SharedRow(row_id, _children(plan, record))
         self._rows[plan.node.table].setdefault(_key(plan, record), []).append(row)
 
-    def find(self, plan: Plan, record: Mapping[str, Any], above: int) -> SharedRow | None:
+    def find(self, plan: RowPlan, record: Mapping[str, Any], above: int) -> SharedRow | None:
         """The row with this content and an id larger than ``above``; of several, the one made last."""
         rows = self._rows[plan.node.table].get(_key(plan, record))
         if not rows:
@@ -59,7 +59,9 @@ class SharedRows:
             (row for row in reversed(rows) if row.row_id > above and _same(plan, row, children)), None
         )
 
-    def complete(self, plan: Plan, record: Mapping[str, Any], row: SharedRow) -> Iterator[tuple[str, Plan]]:
+    def complete(
+        self, plan: RowPlan, record: Mapping[str, Any], row: SharedRow
+    ) -> Iterator[tuple[str, RowPlan]]:
         """Lists that this place shows and the earlier ones did not; they count as shown from now on."""
         missing = _children(plan, record).items() - row.children.items()
         for name, content in missing:
@@ -74,7 +76,7 @@ class SharedRows:
             self._rows["work_item_types"].setdefault(key, []).append(SharedRow(row_id, {}))
 
 
-def _same(plan: Plan, row: SharedRow, children: Mapping[str, bytes]) -> bool:
+def _same(plan: RowPlan, row: SharedRow, children: Mapping[str, bytes]) -> bool:
     for child in plan.node.children:
         here, there = children.get(child.name), row.children.get(child.name)
         if here is not None and there is not None:
@@ -85,12 +87,12 @@ def _same(plan: Plan, row: SharedRow, children: Mapping[str, bytes]) -> bool:
     return True
 
 
-def _children(plan: Plan, record: Mapping[str, Any]) -> dict[str, bytes]:
+def _children(plan: RowPlan, record: Mapping[str, Any]) -> dict[str, bytes]:
     shown = _SHOWN[plan.node.table]
     return {name: _digest(record[name]) for name in shown if name in record} if shown else {}
 
 
-def _key(plan: Plan, record: Mapping[str, Any]) -> bytes:
+def _key(plan: RowPlan, record: Mapping[str, Any]) -> bytes:
     return _digest([record.get(attribute) for attribute in plan.content])
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from export_core.gitlab.snippets import snippet_digest
 from export_core.sources.embedded.loader_ids import Ids
 from export_core.sources.embedded.loader_people import People
-from export_core.sources.embedded.loader_plan import Plan, Surroundings
+from export_core.sources.embedded.loader_plan import CommonValues, RowPlan
 from export_core.sources.embedded.loader_report import LoadReport
 from export_core.sources.embedded.loader_rows import TableRows
 from export_core.sources.embedded.loader_shared import SHARED_TABLES, SharedRows
@@ -28,13 +28,13 @@ _JOB_KINDS = {
 class TreeLoader:
     """Loads the lines of relations. Rows are collected; whoever owns the sender sends them."""
 
-    plans: Mapping[str, Plan]
+    plans: Mapping[str, RowPlan]
     joins: Mapping[str, TableRows]
     """Collections for the tables of pairs."""
     ids: Ids
     people: People
     report: LoadReport
-    surroundings: Surroundings
+    common: CommonValues
     pipelines: Iterator[int]
     """Ids of the pipelines in the order of their lines."""
     shared: SharedRows
@@ -51,7 +51,7 @@ class TreeLoader:
     def line(self, relation: str, record: Record) -> None:
         """Load one line of a relation."""
         plan = self.plans[relation]
-        row_id = self._add(plan, record, self.surroundings.project_id)
+        row_id = self._add(plan, record, self.common.project_id)
         self.lines[relation].append(row_id)
         if plan.node.table in SHARED_TABLES:
             self.shared.register(plan, record, row_id)
@@ -60,7 +60,7 @@ class TreeLoader:
         elif relation == "snippets":
             self._snippet(record, row_id)
 
-    def _add(self, plan: Plan, record: Record, parent: int | None, place: int = 0) -> int:
+    def _add(self, plan: RowPlan, record: Record, parent: int | None, place: int = 0) -> int:
         """Make a record's row and those of everything below it; the id of the row."""
         record = self._modern(plan, record)
         row = plan.template.copy()
@@ -82,7 +82,7 @@ class TreeLoader:
                 self._add_below(child, below, row_id)
         return row_id
 
-    def _fill(self, plan: Plan, record: Record, row: list[Any]) -> None:
+    def _fill(self, plan: RowPlan, record: Record, row: list[Any]) -> None:
         cells = plan.cells
         for key, value in record.items():
             cell = cells.get(key)
@@ -102,7 +102,7 @@ class TreeLoader:
             kept = {key: record[key] for key in plan.kept if key in record}
             row[plan.kept_index] = json.dumps(kept, ensure_ascii=False) if kept else None
 
-    def _identify(self, plan: Plan, record: Record, row: list[Any], parent: int | None) -> int:
+    def _identify(self, plan: RowPlan, record: Record, row: list[Any], parent: int | None) -> int:
         """Give a row its id, and its link to what it belongs to."""
         row_id = 0
         if plan.id_index >= 0:
@@ -112,19 +112,19 @@ class TreeLoader:
             self._bind(plan, row, parent)
         return row_id
 
-    def _is_odd(self, plan: Plan, record: Record, row: list[Any]) -> bool:
+    def _is_odd(self, plan: RowPlan, record: Record, row: list[Any]) -> bool:
         """Whether a line says itself that it is not the project's own (group labels in old archives)."""
         if plan.path not in self.plans or not plan.node.many:
             return False
         key = plan.node.child_key
-        odd = key in record and row[plan.link_index] != self.surroundings.project_id
+        odd = key in record and row[plan.link_index] != self.common.project_id
         for index, value in plan.fixed:
             odd = odd or (plan.table.columns[index] in record and row[index] != value)
         if odd:
             self.told.add(plan.node.name)
         return odd
 
-    def _bind(self, plan: Plan, row: list[Any], parent: int | None) -> None:
+    def _bind(self, plan: RowPlan, row: list[Any], parent: int | None) -> None:
         """Make a row belong to its parent, whatever the record says."""
         told = row[plan.link_index]
         if told is not None and told != parent and parent is not None:
@@ -136,11 +136,11 @@ class TreeLoader:
                 self.report.warn(f"{plan.path}.{column} is {row[index]!r} where only {value!r} can be")
             row[index] = value
 
-    def _next(self, plan: Plan) -> int:
+    def _next(self, plan: RowPlan) -> int:
         told = next(self.pipelines, None) if plan.path == "ci_pipelines" else None
         return self.ids.new() if told is None else told
 
-    def _add_below(self, plan: Plan, below: Any, parent: int) -> None:
+    def _add_below(self, plan: RowPlan, below: Any, parent: int) -> None:
         records = below if isinstance(below, list) else [below]
         if plan.node.through is not None:
             self._join(plan, records, parent)
@@ -153,7 +153,7 @@ class TreeLoader:
             elif record is not None:
                 self.report.warn(f"{plan.path}: {type(record).__name__} where a record should be; left out")
 
-    def _join(self, plan: Plan, records: list[Any], parent: int) -> None:
+    def _join(self, plan: RowPlan, records: list[Any], parent: int) -> None:
         """Rows that belong to many parents through a table of pairs; in every list their ids ascend."""
         through = plan.node.through
         previous = 0
@@ -165,9 +165,9 @@ class TreeLoader:
                 rows.rows.append([told.get(name, self._common(name)) for name in rows.columns])
 
     def _common(self, column: str) -> Any:
-        return self.surroundings.project_id if column == "project_id" else self.surroundings.now
+        return self.common.project_id if column == "project_id" else self.common.now
 
-    def _refer(self, plan: Plan, record: Record, *, above: int = 0) -> int:
+    def _refer(self, plan: RowPlan, record: Record, *, above: int = 0) -> int:
         """The id of the one row with this content; made when it is shown for the first time.
 
         ``above``: only rows with larger ids will do.
@@ -191,13 +191,13 @@ class TreeLoader:
         self._note_stray(plan, record)
         return row_id
 
-    def _note_stray(self, plan: Plan, record: Record) -> None:
+    def _note_stray(self, plan: RowPlan, record: Record) -> None:
         """Whether a row that only a nested place shows would be taken for a line."""
         for name, top in self.plans.items():
             if top.node.table != plan.node.table:
                 continue
             link = record.get(top.node.child_key)
-            ours = isinstance(link, int) and self.ids.shift(link) == self.surroundings.project_id
+            ours = isinstance(link, int) and self.ids.shift(link) == self.common.project_id
             if ours and all(record.get(column, value) == value for column, value in top.node.where):
                 self.told.add(name)
 
@@ -216,7 +216,7 @@ class TreeLoader:
         except (TypeError, ValueError):
             self.report.warn("snippets: a snippet without valid times cannot have a repository")
 
-    def _modern(self, plan: Plan, record: Record) -> Record:
+    def _modern(self, plan: RowPlan, record: Record) -> Record:
         """What old versions wrote in another shape. The old keys stay, and are reported as unknown."""
         if plan.path == "ci_pipelines.stages" and "statuses" in record:
             return self._sorted_jobs(record)

@@ -68,12 +68,12 @@ def _usable(planner: Planner, relation: str, path: Path) -> bool:
     """Whether there is something to bundle; tells what is lost, and what will take long."""
     if not git.exists(path):
         if _should_exist(planner, relation):
-            planner.missing(f"{relation}: there is no repository at {path}")
+            planner.report_missing(f"{relation}: there is no repository at {path}")
         return False
     if not git.has_branch(path):
         return False
     for place in git.lost_alternates(path):
-        planner.missing(f"{relation}: {path} borrows objects from {place}, which cannot be read")
+        planner.report_missing(f"{relation}: {path} borrows objects from {place}, which cannot be read")
     if git.version() < FAST_BUNDLE_GIT and git.count_refs(path, MANY_REFS + 1) > MANY_REFS:
         planner.warnings.append(
             f"{relation}: more than {MANY_REFS} refs; git {'.'.join(map(str, git.version()))} takes very long"

@@ -14,7 +14,7 @@ from export_core.sources.gitlab_db import checks_files
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
 from export_core.sources.gitlab_db.connections import connect, freeze, reason
 from export_core.sources.gitlab_db.conninfo import scrubbed
-from export_core.sources.gitlab_db.coverage import missing_paths
+from export_core.sources.gitlab_db.coverage import lacking_paths
 from export_core.sources.gitlab_db.knowledge import Knowledge
 from export_core.sources.gitlab_db.project import resolved_rules
 from export_core.sources.gitlab_db.settings import GitlabSettings
@@ -195,7 +195,7 @@ def _role(connection: psycopg.Connection[Any]) -> str:
 
 
 def _schema(seen: _Seen) -> Check:
-    missing = missing_paths(seen.settings, seen.catalog, Knowledge())
+    missing = lacking_paths(seen.settings, seen.catalog, Knowledge())
     if missing:
         return Check("schema", "warning", f"{len(missing)} missing: {listed(missing, _SHOWN)}")
     return Check("schema", "ok", "every relation and attribute of GitLab 18.9 is there")

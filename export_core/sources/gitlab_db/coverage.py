@@ -13,7 +13,7 @@ from export_core.sources.gitlab_db.settings import GitlabSettings
 from export_core.sources.gitlab_db.sql import lookup_query
 
 
-def missing_paths(
+def lacking_paths(
     settings: GitlabSettings, catalog_of: Callable[[str], Catalog], knowledge: Knowledge | None = None
 ) -> list[str]:
     """Paths of relations and attributes without table or column; ``catalog_of`` takes a database's name."""

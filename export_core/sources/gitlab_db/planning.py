@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from export_core.errors import NotFound
+from export_core.errors import ExportFailed
 from export_core.gitlab import layout
 from export_core.gitlab.tree import RELATIONS, ROOT, Node
 from export_core.job import MISSING
@@ -75,10 +75,10 @@ class Planner:
         """What a database has."""
         return self.catalogs.get(database) or self.catalogs["main"]
 
-    def missing(self, what: str) -> None:
-        """Something that should be exported is gone: fail, or record it with ``--allow-missing``."""
+    def report_missing(self, what: str) -> None:
+        """Something to export is gone: raise MissingInSource, or with ``--allow-missing`` warn."""
         if not self.options.get("allow_missing"):
-            raise NotFoundInSource(what)
+            raise MissingInSource(what)
         self.warnings.append(f"{MISSING}{what}")
 
     def _version(self) -> Iterator[Part]:
@@ -155,10 +155,8 @@ class Planner:
         return found
 
 
-class NotFoundInSource(NotFound):
+class MissingInSource(ExportFailed):
     """Something that the database names is not where it should be."""
-
-    exit_code = 3
 
     def __init__(self, what: str) -> None:
         super().__init__(what, hint="restore it, or --allow-missing to export what is left and list it")

@@ -15,7 +15,7 @@ from export_core.source import Part, Plan, Selection
 from export_core.sources.gitlab_db.cancelling import cancel_all
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
 from export_core.sources.gitlab_db.connections import connect, database_errors, freeze
-from export_core.sources.gitlab_db.coverage import missing_paths
+from export_core.sources.gitlab_db.coverage import lacking_paths
 from export_core.sources.gitlab_db.knowledge import knowledge_of
 from export_core.sources.gitlab_db.planning import Planner
 from export_core.sources.gitlab_db.project import find_project, resolved_rules
@@ -85,14 +85,14 @@ class GitlabSnapshot:
             "replica": bool(replica),
             "project_id": self.project.id,
             "snapshots": dict(self._token.snapshots),
-            "missing": self.missing(),
+            "missing": self.lacking,
         }
 
     @database_errors
     def plan(self, selection: Selection) -> Plan:
         """Cut the project into parts."""
         plan = self._planner().plan(selection)
-        lacking = [path for path in self.missing() if selection.includes(path.split(".")[0])]
+        lacking = [path for path in self.lacking if selection.includes(path.split(".")[0])]
         if not lacking:
             return plan
         note = f"this GitLab's database does not have: {listed(lacking, _SHOWN)}; packmule show lists all"
@@ -110,10 +110,6 @@ class GitlabSnapshot:
         (count,) = connection.execute(query, (part.payload["ids"],)).fetchall()[0]
         return replace(part, lines=int(count))
 
-    def missing(self) -> list[str]:
-        """Paths of relations and attributes that this database does not have."""
-        return self._lacking
-
     def cancel(self) -> None:
         """Break off the running statement; from another thread."""
         cancel_all(self._connections.values())
@@ -127,8 +123,9 @@ class GitlabSnapshot:
         return Planner(self.settings, self.project, self._connections, self._catalogs, self._options)
 
     @cached_property
-    def _lacking(self) -> list[str]:
-        return missing_paths(self.settings, self._planner().catalog, self._knowledge)
+    def lacking(self) -> list[str]:
+        """Paths of relations and attributes that this database does not have."""
+        return lacking_paths(self.settings, self._planner().catalog, self._knowledge)
 
     def _check_is_gitlab(self) -> None:
         lacking = [

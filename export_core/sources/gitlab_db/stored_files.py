@@ -139,7 +139,7 @@ def _look(planner: Planner, relation: str, wanted: Sequence[_Found]) -> Iterator
     names: set[str] = set()
     for found, look in _looked(Opener(planner.settings), wanted):
         if look is None:
-            planner.missing(f"{relation}: the file of {found.member[2:]} is gone ({found.place})")
+            planner.report_missing(f"{relation}: the file of {found.member[2:]} is gone ({found.place})")
             continue
         member = found.member
         if member in names:

@@ -83,7 +83,7 @@ def export(
 def _export(source: GitlabSource, snapshot: GitlabSnapshot, way: Way) -> Exported:
     plan = snapshot.plan(Selection(skip=FILE_RELATIONS))
     parts = [piece for part in plan.parts for piece in _cut(part, way, snapshot)]
-    found = Exported(warnings=list(plan.warnings), missing=snapshot.missing())
+    found = Exported(warnings=list(plan.warnings), missing=snapshot.lacking)
     chunks = [parts[start :: way.workers] for start in range(way.workers)]
     with ThreadPoolExecutor(way.workers) as pool:
         runs = list(pool.map(lambda chunk: _read_all(source, snapshot.token, chunk), chunks))

@@ -14,7 +14,7 @@ from export_core import git as product_git
 from export_core.errors import SourceUnavailable
 from export_core.gitlab.snippets import snippet_digest
 from export_core.sources.gitlab_db import bundles
-from export_core.sources.gitlab_db.planning import NotFoundInSource
+from export_core.sources.gitlab_db.planning import MissingInSource
 from tests.export_core.sources.gitlab_db_files.world import World, export, git, make_repository, refs
 
 BUNDLES = ("repository", "wiki_repository", "design_repository", "snippets_repository")
@@ -85,7 +85,7 @@ def test_a_fork_that_borrows_from_a_pool_is_whole(world: World, tmp_path: Path) 
     assert refs(cloned(bundle, tmp_path / "c")) == refs(fork)
 
     shutil.move(pool, tmp_path / "elsewhere.git")
-    with pytest.raises(NotFoundInSource) as error:
+    with pytest.raises(MissingInSource) as error:
         world.export(shell, "repository")
     assert error.value.exit_code == 3
     assert "pool.git" in error.value.message
@@ -137,7 +137,7 @@ class TestNotThere:
             "project_statistics",
             project_id=shell.project_id, namespace_id=1, commit_count=3, repository_size=9, wiki_size=5,
         )  # fmt: skip
-        with pytest.raises(NotFoundInSource) as error:
+        with pytest.raises(MissingInSource) as error:
             world.export(shell, *BUNDLES)
         assert shell.disk_path in error.value.message
         assert error.value.exit_code == 3

@@ -15,7 +15,7 @@ from export_core.deferred import file_blocks
 from export_core.errors import RelationFailed, SourceUnavailable
 from export_core.gitlab import layout
 from export_core.source import Selection
-from export_core.sources.gitlab_db.planning import NotFoundInSource
+from export_core.sources.gitlab_db.planning import MissingInSource
 from tests.export_core.sources.gitlab_db_files.s3 import SECRET, Store, moto, store  # noqa: F401
 from tests.export_core.sources.gitlab_db_files.world import Exported, World, export, put
 
@@ -105,7 +105,7 @@ class TestMissing:
     @pytest.mark.parametrize("relation", ["uploads", "lfs_objects"])
     def test_the_export_fails_before_the_work(self, holes: tuple[World, Any, str], relation: str) -> None:
         world, shell, oid = holes
-        with pytest.raises(NotFoundInSource) as error:
+        with pytest.raises(MissingInSource) as error:
             world.export(shell, relation)
         assert error.value.exit_code == 3
         assert {"uploads": "gone.txt", "lfs_objects": oid}[relation] in error.value.message
@@ -153,7 +153,7 @@ class TestHostileRows:
         shell = world.project()
         world.upload(shell, f"{HEX}/x", secret=HEX)
         os.mkfifo(put(world.uploads / shell.disk_path / HEX / "y", b"").with_name("x"))
-        with pytest.raises(NotFoundInSource):
+        with pytest.raises(MissingInSource):
             world.export(shell, "uploads")
 
 
@@ -227,7 +227,7 @@ class TestRemote:
     def test_missing(self, world: World, store: Store) -> None:  # noqa: F811
         shell = world.project()
         world.upload(shell, f"{shell.disk_path}/{HEX}/gone", store=2, secret=HEX)
-        with pytest.raises(NotFoundInSource) as error:
+        with pytest.raises(MissingInSource) as error:
             export(remote(world, store), shell.full_path, FILES, {})
         assert "gone" in error.value.message
         found = export(remote(world, store), shell.full_path, FILES, {"allow_missing": True})
