@@ -42,6 +42,10 @@ GUARDS = (
 )
 NO_PROTOCOL = "none"
 """The name of no transport at all."""
+OLDEST = (2, 20)
+"""Older ones lack options that bundling uses."""
+FAST_BUNDLES = (2, 50)
+"""From here on ``git bundle create`` takes time in proportion to the refs; before, to their square."""
 
 
 class GitFailed(ExportFailed):
@@ -148,14 +152,23 @@ def reason(errors: str, code: int) -> str:
     return (" ".join(lines[fatal:]) if lines else f"exit code {code}")[:300]
 
 
+def version_text() -> str:
+    """What git says of itself, such as ``git version 2.50.1``. Raises SourceUnavailable without git."""
+    words = guarded([], ["version"])
+    done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
+def version_in(text: str) -> tuple[int, int]:
+    """Major and minor number in ``version_text``; (0, 0) when there is none."""
+    found = re.search(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
 @lru_cache(maxsize=1)
 def version() -> tuple[int, int]:
-    """Major and minor number of this machine's git. Raises SourceUnavailable without git."""
-    said = subprocess.run(
-        guarded([], ["version"]), env=environment(), capture_output=True, text=True, check=False
-    )
-    found = re.search(r"(\d+)\.(\d+)", said.stdout)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    """Major and minor number of this machine's git, asked once. Raises SourceUnavailable without git."""
+    return version_in(version_text())
 
 
 def exists(repository: Path) -> bool:

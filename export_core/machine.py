@@ -5,23 +5,19 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import platform
-import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from export_core import git
+from export_core.errors import SourceUnavailable
 from export_core.source import Check
 from export_core.workspace import Home
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 
-OLDEST_GIT = (2, 20)
-"""Older ones lack options that bundling uses."""
-FAST_BUNDLE_GIT = (2, 50)
-"""From here on ``git bundle create`` takes time in proportion to the refs; before, to their square."""
 LITTLE_ROOM = 1 << 30
 """Free bytes under which hardly any export fits."""
 PACKMULE_MADE = datetime(2026, 1, 1, tzinfo=UTC)
@@ -41,24 +37,21 @@ def machine_checks(home: Home) -> Iterator[Check]:
 def git_check() -> Check:
     """Is git there, and new enough to bundle repositories with many refs."""
     try:
-        said = subprocess.run(
-            ["git", "--version"], capture_output=True, text=True, timeout=20, check=True
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
+        said = git.version_text()
+    except SourceUnavailable as exc:
         return Check(
-            "git", FAILED, "git is not installed; repositories cannot be exported (--skip leaves them out)"
+            "git", FAILED, f"{exc.message}; repositories cannot be exported (--skip leaves them out)"
         )
-    found = re.search(r"(\d+)\.(\d+)", said)
-    return git_version_check((int(found[1]), int(found[2])) if found else (0, 0), said)
+    return git_version_check(git.version_in(said), said or "git")
 
 
 def git_version_check(version: tuple[int, int], said: str) -> Check:
     """What a version of git means."""
-    if version < OLDEST_GIT:
-        return Check("git", FAILED, f"{said} is too old; {_dotted(OLDEST_GIT)} is needed")
-    if version < FAST_BUNDLE_GIT:
+    if version < git.OLDEST:
+        return Check("git", FAILED, f"{said} is too old; {_dotted(git.OLDEST)} is needed")
+    if version < git.FAST_BUNDLES:
         slow = "bundles of repositories with tens of thousands of refs are slow"
-        return Check("git", WARNING, f"{said}; before {_dotted(FAST_BUNDLE_GIT)}, {slow}")
+        return Check("git", WARNING, f"{said}; before {_dotted(git.FAST_BUNDLES)}, {slow}")
     return Check("git", OK, said)
 
 

