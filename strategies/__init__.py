@@ -17,27 +17,27 @@ from strategies.surroundings import Surroundings
 from strategies.words import Words
 
 
-class StrategyClass(Protocol):
-    """How a strategy is made."""
+class MadeStrategy(Strategy, Protocol):
+    """A strategy with the two ways to make it."""
 
     @classmethod
-    def from_words(cls, words: Words) -> Self:
+    def from_words(cls, words: Words, /) -> Self:
         """Make it from the user's words. Raises UsageError and DestinationUnusable."""
         ...
 
     @classmethod
-    def from_options(cls, options: Mapping[str, Any], surroundings: Surroundings) -> Self:
+    def from_options(cls, options: Mapping[str, Any], surroundings: Surroundings, /) -> Self:
         """Make it again from its own ``options``, as stored with a job."""
         ...
 
 
-def _move_file(_to: str) -> Any:
+def _move_file(_to: str) -> type[MadeStrategy]:
     from strategies.move_file import MoveFile
 
     return MoveFile
 
 
-def _web_upload(to: str) -> Any:
+def _web_upload(to: str) -> type[MadeStrategy]:
     if to.startswith("s3://"):
         from strategies.web_upload_s3 import WebUploadS3
 
@@ -47,13 +47,13 @@ def _web_upload(to: str) -> Any:
     return WebUploadHttp
 
 
-def _notification(_to: str) -> Any:
+def _notification(_to: str) -> type[MadeStrategy]:
     from strategies.notification import Notification
 
     return Notification
 
 
-def _import_project(to: str) -> Any:
+def _import_project(to: str) -> type[MadeStrategy]:
     if to.startswith("embedded:"):
         from strategies.import_embedded import ImportEmbedded
 
@@ -63,7 +63,7 @@ def _import_project(to: str) -> Any:
     return ImportGitlab
 
 
-STRATEGIES: Mapping[str, Callable[[str], Any]] = {
+STRATEGIES: Mapping[str, Callable[[str], type[MadeStrategy]]] = {
     "move-file": _move_file,
     "web-upload": _web_upload,
     "notification": _notification,
@@ -75,8 +75,7 @@ STRATEGIES: Mapping[str, Callable[[str], Any]] = {
 def build(name: str, options: Mapping[str, Any], surroundings: Surroundings | None = None) -> Strategy:
     """Make the strategy that was stored with a job. Raises UsageError for a name that does not exist."""
     cls = _named(name)(str(options.get("to") or ""))
-    strategy: Strategy = cls.from_options(options, surroundings or Surroundings())
-    return strategy
+    return cls.from_options(options, surroundings or Surroundings())
 
 
 def choose(name: str | None, words: Words) -> StrategyChoice:
@@ -100,7 +99,7 @@ def implied(to: str | None) -> str:
     return "web-upload" if "://" in to else "move-file"
 
 
-def _named(name: str) -> Callable[[str], Any]:
+def _named(name: str) -> Callable[[str], type[MadeStrategy]]:
     try:
         return STRATEGIES[name]
     except KeyError:
