@@ -117,4 +117,7 @@ def _remove_embedded(wires: Wiring) -> None:
     from export_core.sources.embedded.disuse import remove_if_unused
 
     if wires.home.embedded.exists() and not remove_if_unused(wires.home.embedded):
-        raise ExportFailed("somebody uses it now")
+        raise ExportFailed(
+            f"the embedded instance in {wires.home.embedded} is in use",
+            hint="clean again when nobody uses it",
+        )

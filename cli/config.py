@@ -135,7 +135,9 @@ def load(environ: Mapping[str, str] | None = None) -> Config:
     path = config_path(environ)
     if not path.exists():
         if environ.get("PACKMULE_CONFIG"):
-            raise UsageError(f"PACKMULE_CONFIG names {path}, which does not exist")
+            raise UsageError(
+                f"PACKMULE_CONFIG names {path}, which does not exist", hint="name another file, or unset it"
+            )
         return _with_environment(Config(path=path), environ)
     return _with_environment(parse(_read(path), path), environ)
 
@@ -144,9 +146,9 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path} is not valid TOML: {exc}") from exc
+        raise UsageError(f"{path} is not valid TOML: {exc}", hint="mend the line that is named") from exc
     except OSError as exc:
-        raise UsageError(f"{path} cannot be read: {exc.strerror}") from exc
+        raise UsageError(f"{path} cannot be read: {exc.strerror}", hint="change its permissions") from exc
 
 
 def parse(document: Mapping[str, Any], path: Path) -> Config:
@@ -184,7 +186,7 @@ def _with_environment(config: Config, environ: Mapping[str, str]) -> Config:
 
 def _environment_number(name: str, text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise UsageError(f"{name} must be a number, not {text!r}")
+        raise UsageError(f"{name} must be a number, not {text!r}", hint=f"for example {name}=1")
     return int(text)
 
 
@@ -194,7 +196,10 @@ def _sources(tables: Mapping[str, Any]) -> dict[str, SourceConfig]:
 
 def _source(name: str, table: Mapping[str, Any]) -> SourceConfig:
     if "://" in name or not name:
-        raise UsageError(f"[sources.{name}]: a source's name cannot look like a URL")
+        raise UsageError(
+            f"[sources.{name}]: a source's name cannot look like a URL",
+            hint="call it by a word of yours; the URL is one of its settings",
+        )
     kind = table.get("kind")
     if not isinstance(kind, str):
         raise UsageError(f"[sources.{name}] needs a kind", hint=f"kinds: {', '.join(SOURCES)}")

@@ -65,7 +65,10 @@ def _place(template: str, project: str, *, make: bool) -> str:
         if make:
             _make(target.parent)
     except OSError as exc:
-        raise DestinationUnusable(f"directory {target.parent} cannot be made: {exc.strerror}") from exc
+        raise DestinationUnusable(
+            f"directory {target.parent} cannot be made: {exc.strerror}",
+            hint="change the permissions above it, or choose another --to",
+        ) from exc
     return str(target)
 
 

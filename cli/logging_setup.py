@@ -63,7 +63,9 @@ def _to_file(path: Path) -> logging.Handler:
         os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
         handler = logging.FileHandler(path, encoding="utf-8")
     except OSError as exc:
-        raise UsageError(f"the log file {path} cannot be written: {exc.strerror}") from exc
+        raise UsageError(
+            f"the log file {path} cannot be written: {exc.strerror}", hint="name another with --log-file"
+        ) from exc
     handler.setFormatter(JsonLines())
     return handler
 

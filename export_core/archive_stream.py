@@ -1,6 +1,6 @@
 """Finished archives that can be measured and read from any place, also ones that never were one file.
 
-Both classes are archives as the strategies' contract wants them.
+Both classes are archives as ``export_core.delivery`` wants them.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def file_blocks(relation: str, file: ArchiveFile) -> Iterator[bytes]:
                     digest.update(block)
                 yield block
     except OSError as exc:
-        raise _fault(relation, file, f"cannot be read: {exc}") from exc
+        raise _fault(relation, file, f"cannot be read: {exc.strerror or exc}") from exc
     if digest and digest.hexdigest() != file.sha256:
         raise _fault(relation, file, f"has the sha256 {digest.hexdigest()}, expected {file.sha256}")
 

@@ -6,6 +6,7 @@
   - ExportFailed               the export failed or was incomplete                          exit 3
     - RelationFailed           one relation (and part) could not be exported
     - JobConflict              the same job is being run, or may not make that transition
+    - Cancelled                stopped by ``packmule cancel``
   - NotFound                   no such project, job or archive                              exit 4
   - SourceUnavailable          the source cannot be reached or refuses                      exit 5
     - SourceInterrupted        ... for the moment; trying again may help (transient)
@@ -13,11 +14,11 @@
     - DeliveryInterrupted      ... for the moment; trying again may help (transient)
   - ArchiveInvalid             not an archive, or not one that GitLab would import          exit 7
   - Interrupted                stopped by Ctrl-C or a signal; the job is resumable          exit 130
-  - Cancelled                  stopped by ``packmule cancel``                               exit 3
 
 An error says what happened and to what (``message``), and what to do next (``hint``). Whether trying
 again may help is a property of the class (``transient``), never read from the text. Only ``cli/main.py``
-turns one into a message and an exit code.
+turns one into a message and an exit code. A narrower class of one module (GitFailed, SegmentDamaged,
+MissingInSource) stands there, below one of these.
 """
 
 from __future__ import annotations

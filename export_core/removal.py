@@ -163,7 +163,10 @@ def _unless_missing(
     _function: object, path: str, failure: tuple[type[BaseException], BaseException, object]
 ) -> None:
     if not isinstance(failure[1], FileNotFoundError):
-        raise ExportFailed(f"{path} cannot be removed: {failure[1]}") from failure[1]
+        said = getattr(failure[1], "strerror", None) or failure[1]
+        raise ExportFailed(
+            f"{path} cannot be removed: {said}", hint="change its permissions; packmule clean tries again"
+        ) from failure[1]
 
 
 def _inside(parent: Path, target: str) -> Path:

@@ -154,7 +154,9 @@ class FormFile:
         self._check_stop()
         data = self._stream.read(size)
         if not data and self.len:
-            raise DestinationUnusable(f"the archive ends {self.len:,} bytes too early")
+            raise DestinationUnusable(
+                f"the archive ends {self.len:,} bytes too early", hint="somebody changed it; export again"
+            )
         self._limit.take(len(data), self._check_stop)
         self.len -= len(data)
         self._meter.add(len(data))

@@ -94,7 +94,9 @@ class Sender:
                     self._sent += len(block)
                     self._meter.add(len(block))
         except OSError as exc:
-            raise ExportFailed(f"the archive could not be read: {exc.strerror or exc}") from exc
+            raise ExportFailed(
+                f"the archive could not be read: {exc.strerror or exc}", hint="run: packmule resume"
+            ) from exc
 
     def _whole(self, answer: Answer) -> Answer:
         # httpx hands over an answer also when the server closed before it had everything.

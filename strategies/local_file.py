@@ -122,7 +122,9 @@ def _move(source: Path, target: Path, context: DeliveryContext, *, size: int, re
 
 def _local(archive: Archive) -> Path:
     if archive.path is None:
-        raise DestinationUnusable("the archive is not a local file and cannot be moved")
+        raise DestinationUnusable(
+            "the archive is not a local file and cannot be moved", hint="leave out --no-local-copy"
+        )
     return Path(archive.path)
 
 

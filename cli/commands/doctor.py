@@ -43,7 +43,9 @@ def doctor(
         _show(wires, groups)
     if failed:
         count = "1 check" if failed == 1 else f"{failed} checks"
-        raise SourceUnavailable(f"{count} of {chosen.name} and this machine failed")
+        raise SourceUnavailable(
+            f"{count} of {chosen.name} and this machine failed", hint="each says above what to do"
+        )
 
 
 def _machine(wires: Wiring) -> Iterable[Check]:

@@ -19,7 +19,7 @@ from export_core.sources.embedded.loader_ids import Ids, Scan, advance, pipeline
 from export_core.sources.embedded.loader_people import People
 from export_core.sources.embedded.loader_plan import CommonValues, RowPlanner
 from export_core.sources.embedded.loader_project import load_project
-from export_core.sources.embedded.loader_report import LoadReport
+from export_core.sources.embedded.loader_report import SEE_VERIFY, LoadReport
 from export_core.sources.embedded.loader_rows import RowSender
 from export_core.sources.embedded.loader_shared import SharedRows
 from export_core.sources.embedded.loader_tree import TreeLoader
@@ -161,9 +161,7 @@ class _Load:
                 count += 1
         except _BROKEN as exc:
             place = f"{layout.relation_member(name)} line {number}"
-            raise ArchiveInvalid(
-                f"{place} cannot be loaded: {exc}", hint="packmule verify ARCHIVE lists what is wrong with it"
-            ) from exc
+            raise ArchiveInvalid(f"{place} cannot be loaded: {exc}", hint=SEE_VERIFY) from exc
         self.report.relations[name] = count
         return count
 

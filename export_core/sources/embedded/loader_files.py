@@ -16,7 +16,7 @@ from export_core.errors import ArchiveInvalid
 from export_core.git_bundle import is_sha256, restore_bundle
 from export_core.gitlab import layout
 from export_core.sources.embedded.database import ORGANIZATION_ID, SHARD_ID
-from export_core.sources.embedded.loader_report import LoadReport
+from export_core.sources.embedded.loader_report import SEE_VERIFY, LoadReport
 from export_core.sources.embedded.loader_work import WorkDirectory, remove
 from export_core.sources.embedded.namespaces import ProjectShell
 from export_core.sources.embedded.storage import Storage
@@ -155,9 +155,9 @@ class FileLoader:
         try:
             types = json.loads(path.read_bytes()) if path else {}
         except ValueError as exc:
-            raise ArchiveInvalid(f"lfs-objects.json is not valid JSON: {exc}") from exc
+            raise ArchiveInvalid(f"{layout.LFS_MAP} is not valid JSON: {exc}", hint=SEE_VERIFY) from exc
         if not isinstance(types, dict) or not all(isinstance(value, list) for value in types.values()):
-            raise ArchiveInvalid("lfs-objects.json is not an object of lists")
+            raise ArchiveInvalid(f"{layout.LFS_MAP} is not an object of lists", hint=SEE_VERIFY)
         return types
 
     def _lfs_object(self, oid: str, file: Path, types: list[int | None]) -> None:

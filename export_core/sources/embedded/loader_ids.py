@@ -57,7 +57,9 @@ def scan(archive: Extracted) -> Scan:
                     told = _COMMIT_ID.search(line)
                     pipelines.append(int(told[1]) if told else None)
     if largest > _LARGEST:
-        raise ArchiveInvalid(f"the archive holds an id that no GitLab gives out: {largest}")
+        raise ArchiveInvalid(
+            f"the archive holds an id that no GitLab gives out: {largest}", hint="take another archive"
+        )
     return Scan(largest, project_id, tuple(pipelines))
 
 

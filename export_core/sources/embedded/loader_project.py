@@ -12,6 +12,7 @@ from export_core.gitlab import layout
 from export_core.gitlab.ddl import KEPT_COLUMN, quoted
 from export_core.gitlab.schema import tables
 from export_core.gitlab.tree import KEPT_ATTRIBUTES, PROJECT_SETTINGS_ATTRIBUTES, ROOT
+from export_core.sources.embedded.loader_report import SEE_VERIFY
 from export_core.sources.embedded.loader_tree import TreeLoader
 from export_core.sources.embedded.loader_values import converter, stored_in
 from export_core.sources.gitlab_db.connections import reason
@@ -56,9 +57,9 @@ def _record(archive: Extracted) -> dict[str, Any]:
     try:
         record = json.loads((archive.root / layout.ROOT_OBJECT).read_bytes())
     except (ValueError, RecursionError) as exc:
-        raise ArchiveInvalid(f"{layout.ROOT_OBJECT} is not valid JSON: {exc}") from exc
+        raise ArchiveInvalid(f"{layout.ROOT_OBJECT} is not valid JSON: {exc}", hint=SEE_VERIFY) from exc
     if not isinstance(record, dict):
-        raise ArchiveInvalid(f"{layout.ROOT_OBJECT} is not a JSON object")
+        raise ArchiveInvalid(f"{layout.ROOT_OBJECT} is not a JSON object", hint=SEE_VERIFY)
     return record
 
 
@@ -86,4 +87,6 @@ def _update(
     try:
         connection.execute(f"UPDATE {table} SET {sets} WHERE {row[0]} = %s", (*values, row[1]))
     except psycopg.DataError as exc:
-        raise ArchiveInvalid(f"{layout.ROOT_OBJECT} cannot be loaded: {reason(exc)}") from exc
+        raise ArchiveInvalid(
+            f"{layout.ROOT_OBJECT} cannot be loaded: {reason(exc)}", hint=SEE_VERIFY
+        ) from exc

@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+SEE_VERIFY = "packmule verify ARCHIVE lists what is wrong with it"
+"""The hint for an archive that cannot be loaded."""
+
 
 @dataclass(slots=True)
 class LoadReport:

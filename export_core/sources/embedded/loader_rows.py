@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from export_core.errors import ArchiveInvalid, SourceUnavailable
 from export_core.gitlab.ddl import quoted
+from export_core.sources.embedded.loader_report import SEE_VERIFY
 
 if TYPE_CHECKING:
     import psycopg
@@ -67,7 +68,7 @@ class RowSender:
         except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as exc:
             raise ArchiveInvalid(
                 f"the archive holds a value that {rows.table} cannot take: {_first_lines(exc)}",
-                hint="packmule verify ARCHIVE may tell more",
+                hint=SEE_VERIFY,
             ) from exc
         except psycopg.OperationalError as exc:
             raise SourceUnavailable(

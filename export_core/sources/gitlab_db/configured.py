@@ -59,7 +59,10 @@ def _password(settings: Mapping[str, Any]) -> str | None:
     variable = _text(settings, "password_env")
     if variable:
         if variable not in os.environ:
-            raise UsageError(f"password_env names {variable}, which is not set")
+            raise UsageError(
+                f"password_env names {variable}, which is not set",
+                hint=f"set {variable}, or take password_env out of the source's settings",
+            )
         return os.environ[variable]
     entry = _text(settings, "password_keyring")
     if not entry:
@@ -112,7 +115,9 @@ def _absolute(path: str, key: str) -> str:
     """A job may be resumed from another directory."""
     expanded = Path(path).expanduser()
     if not expanded.is_absolute():
-        raise UsageError(f"{key} must be an absolute path, not {path!r}")
+        raise UsageError(
+            f"{key} must be an absolute path, not {path!r}", hint="write it from / on, or beginning with ~"
+        )
     return str(expanded)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -175,8 +176,6 @@ class _Stream(io.RawIOBase):
         self._connect()
 
     def _attempt(self) -> Iterator[int]:
-        import time
-
         for number in range(1, _ATTEMPTS):
             time.sleep(min(_WAIT * 2 ** (number - 1), 5.0))
             yield number

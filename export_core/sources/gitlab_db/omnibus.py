@@ -80,7 +80,7 @@ def _repositories(root: Path) -> dict[str, str]:
         default = root / "var/opt/gitlab/git-data/repositories"
         return {"default": str(default)} if default.is_dir() else {}
     except (OSError, tomllib.TOMLDecodeError) as exc:
-        raise SourceUnavailable(f"{path} cannot be read: {exc}", hint=_AS_GIT) from exc
+        raise _unreadable(path, exc) from exc
     return {str(storage["name"]): str(storage["path"]) for storage in storages}
 
 
@@ -130,5 +130,10 @@ def _yaml(path: Path) -> dict[str, Any]:
             hint='describe the source in config.toml with kind = "gitlab-db"',
         ) from exc
     except (OSError, yaml.YAMLError) as exc:
-        raise SourceUnavailable(f"{path} cannot be read: {exc}", hint=_AS_GIT) from exc
+        raise _unreadable(path, exc) from exc
     return document if isinstance(document, dict) else {}
+
+
+def _unreadable(path: Path, exc: Exception) -> SourceUnavailable:
+    said = exc.strerror if isinstance(exc, OSError) else exc
+    return SourceUnavailable(f"{path} cannot be read: {said}", hint=_AS_GIT)

@@ -42,7 +42,9 @@ def project_by_id(connection: psycopg.Connection[Any], catalog: Catalog, project
         f"SELECT {route}::varchar(2000), {', '.join(columns)} FROM projects p WHERE p.id = %s", (project_id,)
     ).fetchall()
     if not rows:
-        raise NotFound(f"there is no project with id {project_id}")
+        raise NotFound(
+            f"there is no project with id {project_id}", hint="its route is left over; was it just deleted?"
+        )
     path, namespace, project_namespace, storage, version = (text(value) for value in rows[0])
     place = repository_place(connection, catalog, project_id)
     storage_version = int(version) if version else None

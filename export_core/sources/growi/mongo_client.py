@@ -92,7 +92,9 @@ def translated() -> Iterator[None]:
     except (errors.InvalidURI, errors.ConfigurationError) as exc:
         raise _malformed() from exc
     except (errors.PyMongoError, BSONError) as exc:
-        raise SourceUnavailable(f"reading MongoDB failed: {_short(exc)}") from exc
+        raise SourceUnavailable(
+            f"reading MongoDB failed: {_short(exc)}", hint="packmule doctor --source looks at the wiki"
+        ) from exc
 
 
 def _short(exc: Exception) -> str:

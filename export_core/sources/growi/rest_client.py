@@ -75,7 +75,9 @@ class RestClient:
     def _open(self, path: str) -> BinaryIO:
         response = self._stream(path)
         if response is None:
-            raise SourceUnavailable(f"{self.base}{path} is no longer there")
+            raise SourceUnavailable(
+                f"{self.base}{path} is no longer there", hint="packmule resume --restart lists the wiki anew"
+            )
         return as_file(_pieces(response, path), response.close)
 
     def _stream(self, path: str) -> Response | None:
@@ -115,7 +117,9 @@ class RestClient:
                 f"{self.base} cannot be reached: {exc}", hint="check the address and network"
             ) from exc
         except httpx.TooManyRedirects as exc:
-            raise SourceUnavailable(f"{self.base} redirects {path} without end") from exc
+            raise SourceUnavailable(
+                f"{self.base} redirects {path} without end", hint="is this a GROWI wiki's address?"
+            ) from exc
         if response.status_code in _TEMPORARY:
             response.close()
             error = _TryLater(
@@ -133,7 +137,9 @@ class RestClient:
                 " PACKMULE_GROWI_TOKEN",
             )
         if response.is_error and response.status_code not in {403, 404}:
-            raise SourceUnavailable(f"{self.base} answers {call} with {response.status_code}")
+            raise SourceUnavailable(
+                f"{self.base} answers {call} with {response.status_code}", hint="the wiki's own log says why"
+            )
 
 
 def _pieces(response: Response, path: str) -> Iterator[bytes]:
