@@ -33,6 +33,10 @@ class Catalog:
         """The name by which SQL reaches a table."""
         return self.names.get(table, table)
 
+    def in_use(self) -> list[str]:
+        """The tables that exist, as this database calls them."""
+        return sorted({self.name(table) for table in self.tables})
+
     def has(self, table: str, column: str | None = None) -> bool:
         """Whether a table, or a column of it, exists."""
         columns = self.tables.get(table)

@@ -6,20 +6,27 @@ from collections.abc import Callable
 from functools import wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from export_core.errors import SourceInterrupted, SourceUnavailable
+from export_core.errors import ExportFailed, SourceInterrupted, SourceUnavailable
 from export_core.sources.gitlab_db.conninfo import scrubbed
+from export_core.sources.gitlab_db.texts import text
 
 if TYPE_CHECKING:
     import psycopg
 
+    from export_core.sources.gitlab_db.catalog import Catalog
+
 Connection = "psycopg.Connection[Any]"
 _TEXT_TYPES = ("text", "varchar", "json")
+
+LOCK_SECONDS = 10
+"""Who wants to alter or drop a table waits for us, and our further readers wait for them: for ever, as
+PostgreSQL cannot see that our connections belong together. So we give way, but only after the time in which
+GitLab's own migrations give up and try again later."""
 
 # GitLab's defaults kill idle holders after a minute and long statements after 15 s.
 _SESSION = (
     "statement_timeout=0",
     "idle_in_transaction_session_timeout=0",
-    "lock_timeout=0",
     "timezone=UTC",
     "datestyle=ISO",
     "client_encoding=UTF8",
@@ -36,12 +43,17 @@ _SESSION = (
 )
 _WITH_TRANSACTION_TIMEOUT = 170000
 """Servers from this version on know the setting; older ones refuse a connection that names it."""
+_LOCKABLE = """
+SELECT c.oid::regclass::text FROM pg_class c
+WHERE c.relkind IN ('r', 'p') AND c.relname = ANY(%s) AND pg_table_is_visible(c.oid)
+AND has_table_privilege(c.oid, 'SELECT') ORDER BY c.relname
+"""
 _BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 def session_options() -> str:
     """The settings of a session for reading, as libpq takes them."""
-    return " ".join(f"-c {setting}" for setting in _SESSION)
+    return " ".join(f"-c {setting}" for setting in (*_SESSION, f"lock_timeout={LOCK_SECONDS}s"))
 
 
 def connect(dsn: str) -> psycopg.Connection[Any]:
@@ -80,6 +92,17 @@ def freeze(connection: psycopg.Connection[Any]) -> str:
     return str(connection.execute("SELECT pg_export_snapshot()").fetchall()[0][0])
 
 
+def keep_tables(connection: psycopg.Connection[Any], catalog: Catalog) -> None:
+    """Lock what a snapshot reads against TRUNCATE, DROP and rewriting, after which it would look empty.
+
+    Reading and writing go on. The same lock as every SELECT takes, only from the beginning; tables that the
+    role may not read are passed over.
+    """
+    names = [str(text(row[0])) for row in connection.execute(_LOCKABLE, ([*catalog.in_use()],))]
+    if names:
+        connection.execute(f"LOCK TABLE {', '.join(names)} IN ACCESS SHARE MODE".encode())
+
+
 def join(connection: psycopg.Connection[Any], snapshot: str) -> None:
     """Begin a transaction that sees exactly what the snapshot's holder sees. Raises SourceInterrupted."""
     import psycopg
@@ -98,6 +121,8 @@ def reason(exc: Exception) -> str:
     lines = str(exc).strip().splitlines()
     return lines[0] if lines else type(exc).__name__
 
+
+AFTER_THE_CHANGE = "wait until that change (a migration, say) is through, then run: packmule resume"
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -122,6 +147,15 @@ def database_errors(function: Callable[P, R]) -> Callable[P, R]:
                 f"the replica cancelled the query because of a conflict with recovery: {reason(exc)}",
                 hint="run: packmule resume; or set hot_standby_feedback=on or a longer"
                 " max_standby_streaming_delay on the replica",
+            ) from exc
+        except psycopg.errors.LockNotAvailable as exc:
+            raise SourceInterrupted(
+                f"somebody changes a table that is to be read: {reason(exc)}", hint=AFTER_THE_CHANGE
+            ) from exc
+        except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn) as exc:
+            raise ExportFailed(
+                f"the tables have changed since the export began: {reason(exc)}",
+                hint="start it anew: packmule resume --restart",
             ) from exc
         except (psycopg.OperationalError, psycopg.InterfaceError) as exc:
             raise SourceInterrupted(

@@ -14,7 +14,7 @@ from export_core.source import ArchiveFile, Part, Sink
 from export_core.sources.gitlab_db import stored_files
 from export_core.sources.gitlab_db.cancelling import cancel_all
 from export_core.sources.gitlab_db.catalog import read_catalog
-from export_core.sources.gitlab_db.connections import connect, database_errors, join
+from export_core.sources.gitlab_db.connections import AFTER_THE_CHANGE, connect, database_errors, join, reason
 from export_core.sources.gitlab_db.diffs import DiffFiles
 from export_core.sources.gitlab_db.knowledge import knowledge_of
 from export_core.sources.gitlab_db.project import (
@@ -55,6 +55,16 @@ class GitlabReader:
     @database_errors
     def read(self, part: Part, sink: Sink) -> None:
         """Write a part to the sink. Raises RelationFailed, SourceInterrupted."""
+        from psycopg import errors
+
+        try:
+            self._read(part, sink)
+        except (errors.LockNotAvailable, errors.UndefinedTable, errors.UndefinedColumn) as exc:
+            # Trying again on this snapshot is in vain: the other waits until the snapshot's holder is gone.
+            said = f"somebody changes a table that it reads: {reason(exc)}"
+            raise RelationFailed(part.relation, said, part=part.number, hint=AFTER_THE_CHANGE) from exc
+
+    def _read(self, part: Part, sink: Sink) -> None:
         match part.payload["kind"]:
             case "rows":
                 self._relation(part.relation).write(part, sink)

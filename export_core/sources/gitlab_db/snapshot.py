@@ -14,7 +14,7 @@ from export_core.quantities import listed
 from export_core.source import Part, Plan, Selection
 from export_core.sources.gitlab_db.cancelling import cancel_all
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
-from export_core.sources.gitlab_db.connections import connect, database_errors, freeze
+from export_core.sources.gitlab_db.connections import connect, database_errors, freeze, keep_tables
 from export_core.sources.gitlab_db.coverage import lacking_paths
 from export_core.sources.gitlab_db.knowledge import knowledge_of
 from export_core.sources.gitlab_db.planning import Planner
@@ -46,6 +46,7 @@ class GitlabSnapshot:
                 self._connections[name] = connect(settings.databases.dsn(name))
                 snapshots[name] = freeze(self._connections[name])
                 self._catalogs[name] = read_catalog(self._connections[name], TABLES)
+                keep_tables(self._connections[name], self._catalogs[name])
             self.taken_at = to_text(utc_now())
             self._check_is_gitlab()
             main = self._connections["main"]
