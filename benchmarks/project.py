@@ -14,7 +14,7 @@ from export_core.gitlab.tree import RELATIONS
 from export_core.source import Part, Selection
 from export_core.sources.embedded.instance import EmbeddedInstance
 from export_core.sources.embedded.source import EmbeddedSource
-from export_core.sources.gitlab_db.batches import cut_of, in_batches
+from export_core.sources.gitlab_db.batches import cut_of, ids_in, in_batches
 from export_core.sources.gitlab_db.catalog import read_catalog
 from export_core.sources.gitlab_db.connections import connect, session_options
 from export_core.sources.gitlab_db.renderings import Renderer, Rules
@@ -91,7 +91,7 @@ def _relations(renderer: Renderer, parts: list[Part]) -> Iterator[Relation]:
         mine = [part for part in parts if part.relation == node.name]
         if not mine or not node.many:
             continue
-        ids = [id for part in mine for id in part.payload["ids"]]
+        ids = [id for part in mine for id in ids_in(part.payload["ids"])]
         partitions = {part.payload.get("partition") for part in mine}
         partition = partitions.pop() if len(partitions) == 1 else None
         made = relation_query(

@@ -6,7 +6,7 @@ job store cost nothing beside it, small enough that the last one does not leave 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 DIFF_BATCH_BYTES = 16 << 20
@@ -36,6 +36,16 @@ _USUAL = Cut(part=4000, batch=1000, row_bytes=500)
 def cut_of(relation: str) -> Cut:
     """How a relation is cut."""
     return _CUTS.get(relation, _USUAL)
+
+
+def as_text(ids: Iterable[int]) -> str:
+    """Ids as a part's payload holds them: a list of numbers takes six times the memory."""
+    return ",".join(map(str, ids))
+
+
+def ids_in(listed: str) -> list[int]:
+    """The ids of a part's payload."""
+    return [int(id) for id in listed.split(",")] if listed else []
 
 
 def in_batches(ids: Sequence[int], size: int) -> Iterator[list[int]]:

@@ -13,12 +13,13 @@ from export_core.job import MISSING
 from export_core.source import Part, Plan, Selection
 from export_core.sources.gitlab_db import members, stored_files
 from export_core.sources.gitlab_db.absent import without_license
-from export_core.sources.gitlab_db.batches import cut_of, in_batches
+from export_core.sources.gitlab_db.batches import as_text, cut_of, ids_in, in_batches
 from export_core.sources.gitlab_db.bundles import bundle_parts
 from export_core.sources.gitlab_db.catalog import Catalog
 from export_core.sources.gitlab_db.renderings import Renderer
 from export_core.sources.gitlab_db.settings import GitlabSettings, ProjectRef
 from export_core.sources.gitlab_db.sql import conditions, order_by
+from export_core.sources.gitlab_db.texts import text
 
 if TYPE_CHECKING:
     import psycopg
@@ -34,6 +35,11 @@ FILE_RELATIONS = (
     "lfs_objects",
 )
 RELATION_NAMES = ("project", *(node.name for node in RELATIONS), *FILE_RELATIONS)
+_SLICES = """
+SELECT string_agg(s.id::text, ',' ORDER BY s.place), count(*),
+  CASE WHEN count(s.key) = count(*) AND min(s.key) = max(s.key) THEN min(s.key) END
+FROM ({rows}) s GROUP BY s.place / {size} ORDER BY s.place / {size}
+"""
 DEFAULT_GITLAB_VERSION = "18.9.0"
 
 
@@ -87,8 +93,8 @@ class Planner:
             layout.GITLAB_VERSION: self.settings.gitlab_version or DEFAULT_GITLAB_VERSION,
             layout.GITLAB_REVISION: self.settings.gitlab_revision or "Unknown",
         }
-        for number, (member, text) in enumerate(texts.items()):
-            yield Part("version", number, _member(member), {"kind": "text", "text": text}, len(text))
+        for number, (member, content) in enumerate(texts.items()):
+            yield Part("version", number, _member(member), {"kind": "text", "text": content}, len(content))
 
     def _relation(self, node: Node) -> Iterator[Part]:
         member = _member(layout.ROOT_OBJECT if node is ROOT else layout.relation_member(node.name))
@@ -97,7 +103,7 @@ class Planner:
         elif lacking := self._lacking(node):
             self.warnings.append(f"{node.name}: this database has no {lacking}")
         elif not node.many:
-            yield Part(node.name, 0, member, {"kind": "rows", "ids": [self.project.id]}, 1000)
+            yield Part(node.name, 0, member, {"kind": "rows", "ids": str(self.project.id)}, 1000)
         else:
             yield from self._rows(node, member)
 
@@ -111,41 +117,42 @@ class Planner:
         return None if found is None else f"column {node.table}.{found}"
 
     def _rows(self, node: Node, member: str) -> Iterator[Part]:
-        ids, partitions = self._ids(node)
-        cut = cut_of(node.name)
-        for number, batch in enumerate(in_batches(ids, cut.part)):
-            payload: dict[str, Any] = {"kind": "rows", "ids": batch}
-            found = set(partitions[number * cut.part : number * cut.part + len(batch)])
-            if len(found) == 1 and None not in found:
-                payload["partition"] = found.pop()
-            yield Part(node.name, number, member, payload, len(batch) * cut.row_bytes, len(batch))
-        if not ids and node.empty_file:
+        cut, slices = cut_of(node.name), self._slices(node)
+        for number, (ids, count, partition) in enumerate(slices):
+            payload: dict[str, Any] = {"kind": "rows", "ids": ids}
+            if partition is not None:
+                payload["partition"] = partition
+            yield Part(node.name, number, member, payload, count * cut.row_bytes, count)
+        if not slices and node.empty_file:
             yield Part(node.name, 0, member, {"kind": "text", "text": ""}, lines=0)
 
-    def _ids(self, node: Node) -> tuple[list[int], list[int | None]]:
-        """Ids in the order of the export, and their partition keys (none where there are no partitions).
+    def _slices(self, node: Node) -> list[tuple[str, int, int | None]]:
+        """For each part: ids in the order of the export, how many, and the partition that all are in.
 
-        They come as arrays: a tuple a row would take ten times the memory of all else in a large export.
+        PostgreSQL cuts them: a tuple a row would take more memory than all else in a large export.
         """
         catalog = self.catalog(node.database)
         column = partition_column(node)
-        partition = f", t.{column} AS key" if column and catalog.has(node.table, column) else ""
+        key = f"t.{column}" if column and catalog.has(node.table, column) else "NULL::bigint"
         renderer = Renderer(catalog, self.settings.rules)
         where = [f"t.{node.child_key} = %s", *conditions(renderer, node, "t")]
         chosen: Any = self.project.id
         told = self._told_lines(node)
         if told is not None:
             where, chosen = ["t.id = ANY(%s)"], told
-        query = f"SELECT t.id{partition} FROM {catalog.name(node.table)} t WHERE {' AND '.join(where)}"
-        query += f" ORDER BY {order_by(renderer, node, 't')}"
-        listed = "array_agg(s.id), " + ("array_agg(s.key)" if partition else "NULL")
-        rows = self.connection(node.database).execute(
-            f"SELECT {listed} FROM ({query}) s", (chosen,), binary=True
+        size, order = cut_of(node.name).part, order_by(renderer, node, "t")
+        query = (
+            f"SELECT t.id, {key} AS key, (row_number() OVER (ORDER BY {order}) - 1) AS place"
+            f" FROM {catalog.name(node.table)} t WHERE {' AND '.join(where)}"
         )
-        ids, partitions = (found or [] for found in rows.fetchall()[0])
+        found = self.connection(node.database).execute(_SLICES.format(rows=query, size=size), (chosen,))
+        slices = [(text(ids) or "", int(count), partition) for ids, count, partition in found]
         if node.name == "project_members" and not self.settings.rules.stored:
-            ids += members.inherited(self.connection("main"), catalog, self.project, self.options)
-        return ids, partitions
+            direct = [id for listed, _, _ in slices for id in ids_in(listed)]
+            inherited = members.inherited(self.connection("main"), catalog, self.project, self.options)
+            together = in_batches([*direct, *inherited], size)
+            return [(as_text(batch), len(batch), None) for batch in together]
+        return slices
 
     def _told_lines(self, node: Node) -> list[int] | None:
         """The embedded instance's own list, where columns do not tell which rows were lines."""

@@ -11,7 +11,7 @@ from export_core.gitlab.tree import Node
 from export_core.job import MISSING
 from export_core.source import Part, Sink
 from export_core.sources.gitlab_db import oversized
-from export_core.sources.gitlab_db.batches import DIFF_BATCH_BYTES, by_weight, cut_of, in_batches
+from export_core.sources.gitlab_db.batches import DIFF_BATCH_BYTES, by_weight, cut_of, ids_in, in_batches
 from export_core.sources.gitlab_db.statements import Statements, Unreadable
 from export_core.sources.gitlab_db.values import MissingValue
 
@@ -56,7 +56,7 @@ class RelationRows:
 
     def _write_single(self, part: Part, sink: Sink) -> None:
         try:
-            lines = self._lines(part, part.payload["ids"])
+            lines = self._lines(part, ids_in(part.payload["ids"]))
         except Unreadable as exc:
             raise _failed(part, str(exc)) from exc
         sink.write(lines[0] if lines else b"null")
@@ -65,7 +65,7 @@ class RelationRows:
 
     def _batches(self, part: Part) -> Iterator[tuple[list[int], bool]]:
         """Ids of one statement each, and whether it is a single record with large diffs."""
-        ids, size = part.payload["ids"], cut_of(part.relation).batch
+        ids, size = ids_in(part.payload["ids"]), cut_of(part.relation).batch
         if part.relation != "merge_requests":
             yield from ((batch, False) for batch in in_batches(ids, size))
             return

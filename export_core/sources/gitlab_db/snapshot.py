@@ -12,6 +12,7 @@ from export_core.errors import SourceUnavailable
 from export_core.gitlab.tree import RELATIONS
 from export_core.quantities import listed
 from export_core.source import Part, Plan, Selection
+from export_core.sources.gitlab_db.batches import ids_in
 from export_core.sources.gitlab_db.cancelling import cancel_all
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
 from export_core.sources.gitlab_db.connections import connect, database_errors, freeze, keep_tables
@@ -108,7 +109,7 @@ class GitlabSnapshot:
         connection = self._planner().connection(node.database)
         table = self._planner().catalog(node.database).name(node.table)
         query = f"SELECT count(*) FROM {table} t WHERE t.id = ANY(%s::bigint[])"
-        (count,) = connection.execute(query, (part.payload["ids"],)).fetchall()[0]
+        (count,) = connection.execute(query, (ids_in(part.payload["ids"]),)).fetchall()[0]
         return replace(part, lines=int(count))
 
     def cancel(self) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from export_core.source import Part, Selection
+from export_core.sources.gitlab_db.batches import as_text, ids_in
 from export_core.sources.gitlab_db.planning import FILE_RELATIONS
 from export_core.sources.gitlab_db.settings import GitlabSettings
 from export_core.sources.gitlab_db.snapshot import GitlabSnapshot
@@ -119,14 +120,14 @@ def _cut(part: Part, way: Way, snapshot: GitlabSnapshot) -> Iterator[Part]:
         return
     if way.pruned is False:
         payload.pop("partition", None)
-    ids = payload["ids"]
+    ids = ids_in(payload["ids"])
     if way.pruned and part.relation == "ci_pipelines":
         for id in ids:
-            yield replace(part, payload={**payload, "ids": [id], "partition": _partition(snapshot, id)})
+            yield replace(part, payload={**payload, "ids": str(id), "partition": _partition(snapshot, id)})
         return
     size = way.rows or len(ids)
     for start in range(0, len(ids), size):
-        yield replace(part, payload={**payload, "ids": ids[start : start + size]})
+        yield replace(part, payload={**payload, "ids": as_text(ids[start : start + size])})
 
 
 def _partition(snapshot: GitlabSnapshot, pipeline: int) -> int:

@@ -11,6 +11,7 @@ import pytest
 from export_core.gitlab.tree import relations
 from export_core.source import Selection
 from export_core.sources.gitlab_db import oversized, statements
+from export_core.sources.gitlab_db.batches import ids_in
 from export_core.sources.gitlab_db.reader import GitlabReader
 from export_core.sources.gitlab_db.source import GitlabSource
 from tests.export_core.sources.gitlab_db.comparison import difference
@@ -34,7 +35,7 @@ def opened(gitlab: RealGitlab, request: pytest.FixtureRequest) -> Iterator[tuple
 
 def _ids(snapshot: Any, relation: str) -> list[int]:
     parts = snapshot.plan(Selection(only=(relation,))).parts
-    return [id for part in parts for id in part.payload["ids"]]
+    return [id for part in parts for id in ids_in(part.payload["ids"])]
 
 
 @pytest.mark.parametrize("relation", LISTS)
