@@ -42,7 +42,8 @@ def file_blocks(relation: str, file: ArchiveFile) -> Iterator[bytes]:
                     digest.update(block)
                 yield block
     except OSError as exc:
-        raise _fault(relation, file, f"cannot be read: {exc.strerror or exc}") from exc
+        said = f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror or exc
+        raise _fault(relation, file, f"cannot be read: {said}") from exc
     if digest and digest.hexdigest() != file.sha256:
         raise _fault(relation, file, f"has the sha256 {digest.hexdigest()}, expected {file.sha256}")
 
