@@ -26,6 +26,13 @@ def packmule(home: Home, project: Project, result: Path, workers: int) -> Comman
     return Command([*words, "--workers", str(workers)], environment, result)
 
 
+def look(home: Home, words: list[str], result: Path) -> Command:
+    """A command that only shows something."""
+    compiled = str(home.root.parent / "pycache")
+    environment = {"PACKMULE_HOME": str(home.root), "PYTHONPYCACHEPREFIX": compiled}
+    return Command([*PACKMULE, *words], environment, result)
+
+
 def with_progress(command: Command) -> Command:
     """The same, with its progress drawn on a terminal."""
     words = [word for word in command.words if word != "--quiet"]

@@ -21,7 +21,8 @@ class Row:
 
     name: str
     seconds: float
-    ratio: float
+    ratio: float | None
+    """Time against the prototype's; None where the two did not run in turn."""
     cpu: float
     server_cpu: float
     rows: int
@@ -101,7 +102,7 @@ def show(title: str, rows: Sequence[Row], checks: Sequence[Check]) -> None:
         table.add_row(
             row.name,
             f"{row.seconds:.2f} s",
-            f"{row.ratio:.2f}",
+            "" if row.ratio is None else f"{row.ratio:.2f}",
             f"{row.cpu:.2f} s",
             f"{row.server_cpu:.2f} s",
             f"{row.rows / row.seconds:,.0f}",
