@@ -82,6 +82,11 @@ class Config:
             return OMNIBUS
         if "://" in wanted:
             return source_of_url(wanted)
+        if "=" in wanted:  # key=value words of libpq, perhaps with a password
+            raise UsageError(
+                "--source takes a name or a URL, no key=value words",
+                hint="write them as postgresql://user@host/database",
+            )
         hint = f"sources: {', '.join(sorted({*self.sources, OMNIBUS.name}))}; others are named in {self.path}"
         raise UsageError(f"there is no source named {wanted!r}", hint=hint)
 

@@ -224,7 +224,9 @@ def _is_typers_own(error: BaseException) -> bool:
 def _usage(error: Any) -> tuple[str, str | None, int]:
     context: Context = getattr(error, "ctx", None)
     hint = f"see {context.command_path} --help" if context is not None else None
-    return error.format_message(), hint, error.exit_code
+    from strategies.masking import mask_urls_in
+
+    return mask_urls_in(error.format_message()), hint, error.exit_code
 
 
 def _reader_is_gone() -> bool:

@@ -7,14 +7,18 @@ and ``from_options`` (what was stored with the job). Each is imported only when 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
 from export_core.delivery import Strategy
 from export_core.errors import UsageError
 from export_core.job import StrategyChoice
+from strategies.masking import mask_url
 from strategies.surroundings import Surroundings
 from strategies.words import Words
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class MadeStrategy(Strategy, Protocol):
@@ -113,6 +117,11 @@ def _names() -> str:
 def _fits(name: str, to: str | None) -> None:
     if to is None and name in ("move-file", "web-upload", "import-project"):
         raise UsageError(f"strategy {name} needs a destination", hint="say where with --to")
+    if to is not None and name == "move-file" and _URL.match(to):
+        raise UsageError(
+            f"move-file takes a path, and {mask_url(to)} is a URL",
+            hint="leave --strategy out, or name web-upload",
+        )
     if to is not None and name == "notification":
         raise UsageError(
             "strategy notification keeps the archive in packmule's own store and takes no --to",

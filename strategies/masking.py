@@ -17,6 +17,7 @@ _HOST_IS_PLAIN = frozenset(
     {"mailto", "mailtos", "json", "jsons", "xml", "xmls", "form", "forms", "http", "https"}
 )
 """Notification schemes whose host is a host; in all others it may be the token (``slack://TOKEN/...``)."""
+_QUERY = re.compile(r"(?<=\?)[^#\s)\]\"'\\]+")
 _USERINFO = re.compile(r"(?<=://)[^/?#\s]*@")
 
 
@@ -57,6 +58,11 @@ def scrub(text: str, secrets: Iterable[str]) -> str:
     for secret in sorted((s for s in secrets if s), key=len, reverse=True):
         text = text.replace(secret, MASK)
     return _USERINFO.sub(f"{MASK}@", text)
+
+
+def mask_urls_in(text: str) -> str:
+    """The text with the user information and the queries of all URLs in it masked, whatever they hold."""
+    return _USERINFO.sub(f"{MASK}@", _QUERY.sub(MASK, text)) if "://" in text else text
 
 
 def _masked_netloc(parts: SplitResult) -> str:

@@ -35,6 +35,11 @@ class MoveFile:
             raise UsageError(
                 "the path to move the archive to is empty or not a path", hint="name a file with --to"
             )
+        if to == "-":
+            raise UsageError(
+                "the archive cannot be written to standard output",
+                hint="name a file with --to (./- for this name)",
+            )
         path = Path(to).expanduser().absolute()
         with refusing(path):
             if to.endswith("/") or path.is_dir():

@@ -139,6 +139,12 @@ def test_a_source_that_nobody_knows(wanted: str) -> None:
     assert caught.value.hint
 
 
+def test_key_value_words_are_not_repeated() -> None:
+    with pytest.raises(UsageError, match="takes a name or a URL") as caught:
+        Config().find_source("host=db password=planted")
+    assert "planted" not in caught.value.message
+
+
 def test_every_kind_of_source_says_what_it_understands(tmp_path: Path) -> None:
     for kind in SOURCES:
         with pytest.raises(UsageError) as caught:

@@ -80,6 +80,13 @@ def test_wrong_usage_is_exit_code_2_with_a_message_on_stderr(packmule: CommandLi
     assert "Traceback" not in result.stderr
 
 
+def test_urls_among_wrong_words_are_masked(packmule: CommandLine) -> None:
+    result = packmule.run("export", "group/project", "https://me:planted1@host/x?sig=planted2&a=planted3")
+    assert result.exit_code == 2
+    assert "https://***@host/x?***" in result.stderr
+    assert "planted" not in result.stderr + result.stdout
+
+
 def test_a_mistyped_command_is_answered_with_the_right_one(packmule: CommandLine) -> None:
     assert "did you mean export?" in packmule.run("exprot").stderr
 

@@ -62,6 +62,18 @@ def test_an_unknown_scheme_is_wrong_usage(to: str) -> None:
         strategies.choose(None, Words(to=to))
 
 
+def test_a_url_is_no_path() -> None:
+    with pytest.raises(UsageError, match="takes a path") as error:
+        strategies.choose("move-file", Words(to="https://me:planted@host/x?sig=planted"))
+    assert "planted" not in error.value.message
+
+
+def test_standard_output_is_no_file() -> None:
+    with pytest.raises(UsageError, match="standard output"):
+        strategies.choose(None, Words(to="-"))
+    assert strategies.choose(None, Words(to="./-")).destination == str(Path.cwd() / "-")
+
+
 def test_a_relative_path_is_stored_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert strategies.choose(None, Words(to="x.tar.gz")).destination == str(tmp_path / "x.tar.gz")
