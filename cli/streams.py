@@ -9,12 +9,13 @@ import sys
 
 
 def prepare() -> None:
-    """Make the three streams usable. Called once, before anything else is opened.
+    """Make the three streams usable, and new files their owner's. Called once, before anything is opened.
 
     A closed descriptor would be given to the next file that is opened (the job store, say), and messages
     would be written into it. Names of projects and files may hold what the terminal's encoding does not
     have: it is then escaped, or for file names in UTF-8 given back byte by byte.
     """
+    os.umask(0o077)
     for descriptor in range(3):
         try:
             os.fstat(descriptor)

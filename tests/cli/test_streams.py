@@ -104,3 +104,13 @@ def test_no_colour_where_none_is_wanted(packmule: CommandLine, made: MadeJobs) -
     assert colours("show 1")
     assert not colours("list", NO_COLOR="1")
     assert "\x1b" not in packmule.call("list").stdout
+
+
+def test_whatever_the_umask_all_is_its_owners_alone(packmule: CommandLine) -> None:
+    """Also what git and PostgreSQL write."""
+    log = packmule.root / "log"
+    done = shell(packmule, f"umask 000; $P --log-file {log} demo >/dev/null 2>&1")
+    assert done.exit_code == 0
+    found = shell(packmule, f"find $PACKMULE_HOME {log} -perm /077 -not -type l | head")
+    assert found.stdout == ""
+    assert (packmule.home / "embedded" / "storage").is_dir()
