@@ -71,8 +71,11 @@ def _put(table: dict[str, Any], keys: Sequence[str], value: str) -> None:
 
 
 def project_path(text: str, source: SourceConfig) -> str:
-    """A GitLab path has no slash at its ends; a page's path begins with one. Raises UsageError."""
-    path = text.strip() if source.kind == "growi" else text.strip().strip("/")
+    """A GitLab path has no slash at its ends; a page's begins with one and may end in a blank.
+
+    Raises UsageError.
+    """
+    path = "/" + text.strip("/") if source.kind == "growi" and text else text.strip().strip("/")
     if not path or "\0" in path or "//" in path:
         raise UsageError(f"{text!r} is not the path of a project", hint="for example group/project")
     return path

@@ -25,8 +25,11 @@ def status(
     still there) or failed. A project that was never exported is none, which is no error.
     """
     wires = wiring(ctx)
-    path = project.rstrip("/") or "/"  # the latter is the root page of a wiki
-    found = project_export(wires.store.list(project=path, source=source))
+    path, jobs = project, wires.store.list(project=project, source=source)
+    for tried in (f"/{project.strip('/')}", project.strip().strip("/")):  # as export takes pages and projects
+        if not jobs:
+            path, jobs = tried, wires.store.list(project=tried, source=source)
+    found = project_export(jobs)
     if json:
         wires.print_json(status_json(path, found))
     else:

@@ -384,7 +384,12 @@ class TestRequest:
 
     def test_pages_keep_their_slash(self) -> None:
         wiki = Config().find_source("growi+https://wiki.example.com")
-        assert [project_path(path, wiki) for path in ("/", "/Sandbox")] == ["/", "/Sandbox"]
+        assert [project_path(path, wiki) for path in ("/", "/Sandbox", "Sandbox/", "/Blank ")] == [
+            "/",
+            "/Sandbox",
+            "/Sandbox",
+            "/Blank ",
+        ]
 
     def test_names(self) -> None:
         assert names(["a, b", "c", "b", ","]) == ("a", "b", "c")

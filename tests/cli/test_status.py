@@ -24,7 +24,8 @@ def test_the_previous_archive_stays_while_a_new_one_is_made(packmule: CommandLin
     found = packmule.run("status", "group/project", "--json").json
     assert found == {"project": "group/project", "status": "finished", "job": first, "archive": archive}
     second = made.make("started")
-    found = packmule.run("status", "group/project/", "--json").json
+    found = packmule.run("status", " /group/project/", "--json").json
+    assert found["project"] == "group/project"
     assert found["status"] == "regeneration_in_progress"
     assert (found["job"], found["archive"]) == (second, archive)
 
