@@ -107,8 +107,15 @@ class _Load:
         files = FileLoader(self.archive, self.instance.storage, self.connection, shell, self.report, work)
         files.load(tree.snippets, default_branch)
         advance(self.connection, ids.new())
-        version = self.archive.file(layout.GITLAB_VERSION)
-        self.report.gitlab_version = version.read_text(errors="replace")[:128].strip() if version else None
+        self.report.gitlab_version = self._word(layout.GITLAB_VERSION)
+        if (found_format := self._word(layout.VERSION)) != layout.FORMAT_VERSION:
+            said = f"is {found_format!r}" if found_format is not None else "is missing"
+            self.report.warn(f"{layout.VERSION} {said}; GitLab 18.9 imports {layout.FORMAT_VERSION} only")
+
+    def _word(self, name: str) -> str | None:
+        """What a small file of the archive says."""
+        file = self.archive.file(name)
+        return file.read_text(errors="replace")[:128].strip() if file else None
 
     def _shell(self, found: Scan, ids: Ids) -> ProjectShell:
         """The project itself, under the id that the archive tells."""

@@ -296,6 +296,12 @@ def test_nul_characters_and_unknown_words_are_said(load: Loader) -> None:
     ]
 
 
+@pytest.mark.parametrize(("content", "said"), [(b"0.1.0", "VERSION is '0.1.0'"), (b"0.2.4\n", None)])
+def test_a_format_that_gitlab_would_refuse_is_said(load: Loader, content: bytes, said: str | None) -> None:
+    warnings = load({"labels": [LABEL]}, VERSION=content).report.warnings
+    assert [warning.partition(";")[0] for warning in warnings] == ([said] if said else [])
+
+
 def test_the_report_is_a_json_document(load: Loader) -> None:
     loaded = load({"labels": [LABEL], "metrics_setting": [{"a": 1}]})
     document = json.loads(json.dumps(loaded.report.to_json()))
