@@ -51,7 +51,7 @@ class VerifyReport:
         place = file or ""
         self._kinds[place] += 1
         if not file or self._kinds[place] <= MOST_OF_A_KIND:
-            self.problems.append(f"{file}: {message}" if file else message)
+            self.problems.append(message if message.startswith(place) else f"{place}: {message}")
 
     def warning(self, message: str) -> None:
         """Record what the user should know although the importer goes on."""
