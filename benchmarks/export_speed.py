@@ -143,7 +143,7 @@ class Bench:
         return contenders.packmule(self._home, of, results / f"{Path(of.path).name}.tar.gz", workers)
 
     def _disk(self, command: Command) -> int:
-        places = [self._place / "results", self._home.jobs, self._home.archives, self._place / "psql" / "out"]
+        places = [command.result, self._home.jobs, self._home.archives, self._place / "psql" / "out"]
         return peak_disk(places, lambda: run(command, self._postmaster))
 
     def _row(

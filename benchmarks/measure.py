@@ -136,8 +136,11 @@ def peak_disk(places: Sequence[Path], action: Callable[[], object]) -> int:
 
 
 def _size(place: Path) -> int:
-    """Bytes of all files below a directory, as far as they still are there."""
+    """Bytes of a file, or of all files below a directory, as far as they still are there."""
     total = 0
+    with suppress(FileNotFoundError):
+        if not place.is_dir():
+            return place.stat().st_size
     with suppress(FileNotFoundError), os.scandir(place) as entries:
         for entry in entries:
             with suppress(FileNotFoundError):
