@@ -122,8 +122,10 @@ class Harness:
                 self._look(job.id, ended, spec)
             if not ended.killed:
                 break
-            if self.how != "KILL":
-                assert "continue with: packmule resume" in ended.stderr
+            # By the clock a signal may come before Python has reached packmule's own handlers.
+            heard = not spec.startswith("after:") or "job " in ended.stderr
+            if self.how != "KILL" and heard:
+                assert "continue with: packmule resume" in ended.stderr, (spec, ended)
             left -= 1
             self.report.kills[spec.partition(":")[0]] += 1
             self.report.phases[str(job.phase) if job else "none"] += 1

@@ -32,7 +32,6 @@ _TIMEOUTS = (
     "statement_timeout",
     "idle_in_transaction_session_timeout",
     "transaction_timeout",
-    "lock_timeout",
 )
 _GITLAB = ("projects", "routes", "namespaces")
 
