@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from export_core import store_schema
+from export_core import store_reserve, store_schema
 from export_core.errors import StoreUnusable
 
 Result = TypeVar("Result")
@@ -61,6 +61,8 @@ class Database:
             except sqlite3.IntegrityError:
                 raise
             except sqlite3.Error as exc:
+                if _is_full(exc) and store_reserve.give_up(self.path):
+                    return self._run(begin, action, synchronous)
                 raise self._unusable(exc) from exc
 
     def _open(self) -> sqlite3.Connection:
@@ -70,6 +72,7 @@ class Database:
             except OSError as exc:
                 raise self._unusable(exc) from exc
             self._connection = _connect(self.path)
+            store_reserve.keep(self.path)
         return self._connection
 
     def _unusable(self, exc: Exception) -> StoreUnusable:
@@ -134,6 +137,11 @@ def _patiently(transaction: Callable[[], Result]) -> Result:
         attempts=None, timeout=RETRY_SECONDS, wait_initial=0.01, wait_max=0.5, wait_jitter=0.1
     )
     return retrying(_is_busy, transaction)
+
+
+def _is_full(exc: Exception) -> bool:
+    """Whether the disk is full; where it is SQLite's shared memory that does not fit, it says IOERR."""
+    return getattr(exc, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
 def _is_busy(exc: Exception) -> bool:

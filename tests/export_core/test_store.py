@@ -459,7 +459,9 @@ class TestFile:
         finally:
             os.umask(before)
         found = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "home").iterdir()}
-        assert found == dict.fromkeys(("packmule.db", "packmule.db-wal", "packmule.db-shm"), 0o600)
+        assert found == dict.fromkeys(
+            (f"packmule.db{end}" for end in ("", "-wal", "-shm", "-reserve")), 0o600
+        )
         assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700
 
     def test_job_states_are_synced_and_part_marks_are_not(self, store: JobStore) -> None:
