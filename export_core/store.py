@@ -84,6 +84,10 @@ class JobStore:
 
     # Cleaning up
 
+    def use_reserve(self) -> None:
+        """On a full disk this process takes the room that is kept for it: it is going to free more."""
+        self._database.may_use_reserve = True
+
     def delete(self, job_id: int) -> None:
         """Forget a job altogether. Raises JobConflict for one that is queued or being run."""
         self._write(lambda db: store_jobs.delete(db, job_id, self._clock()))

@@ -27,6 +27,7 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.may_use_reserve = False
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
 
@@ -61,7 +62,7 @@ class Database:
             except sqlite3.IntegrityError:
                 raise
             except sqlite3.Error as exc:
-                if _is_full(exc) and store_reserve.give_up(self.path):
+                if self.may_use_reserve and _is_full(exc) and store_reserve.give_up(self.path):
                     return self._run(begin, action, synchronous)
                 raise self._unusable(exc) from exc
 

@@ -1,7 +1,7 @@
 """Some room beside the job store, so that a full disk does not keep its owner from cleaning it.
 
-Every command that could free the disk (``clean``, ``cancel``) has to write into the store first, and a job
-that ended because of the full disk is to be recorded as such.
+The commands that could free the disk, ``clean`` and ``cancel``, have to write into the store first. Only they
+may take it: an export that goes on would fill it up again.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ def cancel(
     the job is finished already, or has not stopped yet.
     """
     wires = wiring(ctx)
+    wires.store.use_reserve()
     found = wires.store.get(job)
     if found.status is JobStatus.CANCELLED:
         wires.message(f"job {job} is cancelled already")

@@ -68,6 +68,8 @@ def run(ctx: Context, options: CleanOptions) -> int:
     wires = wiring(ctx)
     if options.json and not (options.dry_run or options.yes):
         raise UsageError("--json asks no questions", hint="add --dry-run or --yes")
+    if not options.dry_run:
+        wires.store.use_reserve()
     removals = plan(wires, policy_for(options, wires.config.retention))
     if options.dry_run:
         return _told(wires, options, [Result(removal) for removal in removals])
