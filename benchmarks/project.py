@@ -34,7 +34,7 @@ class Relation:
     ids_sql: str
     """$1: the project's id."""
     sql: str
-    """$1: ids, $2: the project's id, $3: the partition; one JSON text a row."""
+    """$1: ids, $2: the project's id, $3: the partition; id and JSON text of each row, in any order."""
     batch: int
     partition: int | None
     ids: list[int]
@@ -104,8 +104,7 @@ def _relations(renderer: Renderer, parts: list[Part]) -> Iterator[Relation]:
 
 
 def _numbered(sql: str) -> str:
-    """With PostgreSQL's own parameters in place of psycopg's, and the line alone, without its id."""
-    sql = sql.replace("SELECT t0.id, ", "SELECT ", 1)
+    """With PostgreSQL's own parameters in place of psycopg's."""
     for name, number in (("%(ids)s", "$1"), ("%(project)s", "$2"), ("%(partition)s", "$3")):
         sql = sql.replace(name, number)
     return sql.replace("%%", "%")

@@ -72,8 +72,11 @@ class Reader:
             for at in range(0, len(ids), relation["batch"]):
                 values = (ids[at : at + relation["batch"]], self.project["id"], relation["partition"])
                 used = values[: 3 if "$3" in sql else 2 if "$2" in sql else 1]
-                rows = cursor.execute(sql, used, prepare=True, binary=True).fetchall()
-                raw = memoryview(b"\n".join([pending + rows[0][0], *(row[0] for row in rows[1:]), b""]))
+                found: dict[int, bytes] = dict(
+                    cursor.execute(sql, used, prepare=True, binary=True).fetchall()
+                )
+                first, *lines = (found[id] for id in values[0])
+                raw = memoryview(b"\n".join([pending + first, *lines, b""]))
                 whole = len(raw) // PIECE * PIECE
                 for start in range(0, whole, PIECE):
                     done.append(self.piece(raw[start : start + PIECE], spool))
