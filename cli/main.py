@@ -15,6 +15,7 @@ import typer
 
 from cli.lazy import Context, Entry, LazyGroup
 from cli.output import Output
+from cli.process_title import hide_secrets
 from cli.streams import finish, forget_stdout, prepare
 from export_core import __version__
 from export_core.errors import Interrupted, PackmuleError
@@ -254,5 +255,6 @@ def hoisted(args: Sequence[str]) -> list[str]:
 def main() -> NoReturn:
     """The console script."""
     prepare()
+    hide_secrets(sys.argv[1:])
     app()
     raise AssertionError("unreachable: app() leaves with an exit code")
