@@ -6,10 +6,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export_core.errors import NotFound
+from export_core.errors import NotFound, SourceUnavailable
 from export_core.sources.embedded.server import EmbeddedServer
 from export_core.sources.embedded.storage import Storage
 from export_core.workspace import Home
@@ -50,9 +51,34 @@ class EmbeddedInstance:
         from export_core.sources.embedded.database import prepare
 
         with self.server.session():
-            prepare(self.server)
-            self.storage.make()
-            yield
+            try:
+                prepare(self.server)
+                self.storage.make()
+                yield
+            except Exception as exc:
+                trouble = self._trouble(exc)
+                if trouble is None:
+                    raise
+                raise trouble from exc
+
+    def _trouble(self, exc: Exception) -> SourceUnavailable | None:
+        """What to say of a full disk or a server that broke off; None for everything else."""
+        from psycopg import OperationalError
+        from psycopg.errors import DiskFull
+
+        place = self.home.embedded
+        no_room = isinstance(exc, OSError) and exc.errno in (ENOSPC, EDQUOT) and exc.filename
+        if isinstance(exc, DiskFull) or (no_room and str(no_room).startswith(f"{place}/")):
+            return SourceUnavailable(
+                f"the disk of the embedded instance in {place} is full",
+                hint="make room there (packmule clean), or set PACKMULE_HOME to a larger disk",
+            )
+        if isinstance(exc, OperationalError):
+            return SourceUnavailable(
+                f"the embedded instance in {place} broke off: {str(exc).strip().splitlines()[0]}",
+                hint=f"{place / 'server.log'} says why; look at the free room there",
+            )
+        return None
 
     def connect(self, *, autocommit: bool = False) -> psycopg.Connection[Any]:
         """A new connection to its database."""

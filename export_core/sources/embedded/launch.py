@@ -20,10 +20,13 @@ from __future__ import annotations
 import os
 import select
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 CLONE_NEWUSER = 0x10000000
 PR_SET_KEEPCAPS = 8
+PR_SET_SECUREBITS = 28
+SECBIT_NO_SETUID_FIXUP = 1 << 2
 PR_CAP_AMBIENT = 47
 PR_CAP_AMBIENT_RAISE = 2
 CAPABILITY_VERSION_3 = 0x20080522
@@ -50,6 +53,8 @@ def _enter_namespace(uid: int) -> None:
 def _change_user(uid: int, gid: int, *, capable: bool) -> None:
     if capable:
         _c_call("prctl", PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        with suppress(OSError):  # else access(2) ignores the capability, by which initdb looks for programs
+            _c_call("prctl", PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setresgid(gid, gid, gid)
     os.setresuid(uid, uid, uid)

@@ -72,7 +72,8 @@ class EmbeddedServer:
         sockets = self._cluster.sockets()
         if sockets is None:
             raise SourceUnavailable(
-                "the embedded server does not run", hint="this is a fault in packmule: no session is open"
+                "the embedded server does not run any more",
+                hint=f"{self.directory / 'server.log'} says why; look at the free room there",
             )
         escaped = str(sockets).replace("\\", "\\\\").replace("'", "\\'")
         return f"host='{escaped}' port=5432 dbname={database} user={USER} application_name=packmule"

@@ -5,9 +5,10 @@ import sys
 import threading
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from export_core.errors import DestinationUnusable, NotFound, UsageError
+from export_core.errors import DestinationUnusable, NotFound, SourceUnavailable, UsageError
 from export_core.gitlab import schema
 from export_core.gitlab.tree import RELATIONS
 from export_core.sources.embedded import database
@@ -52,6 +53,16 @@ def test_a_changed_declaration_completes_the_tables_and_keeps_the_rows(embedded)
     with embedded.connect() as connection:
         row = connection.execute("DELETE FROM zoom_meetings WHERE id = -5 RETURNING issue_id, url").fetchone()
     assert row == (-5, None)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [("53100", SourceUnavailable), ("57P01", SourceUnavailable), ("P0001", psycopg.errors.RaiseException)],
+)
+def test_a_full_disk_and_a_server_that_ends_are_no_unexpected_faults(embedded, code, expected):
+    """53100 is what PostgreSQL says when it cannot extend a file, 57P01 when it shuts down."""
+    with pytest.raises(expected), embedded.session(), embedded.connect() as connection:
+        connection.execute(f"DO $$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = '{code}'; END $$")
 
 
 def test_storage_directories_exist_and_are_private(embedded):

@@ -23,6 +23,11 @@ from export_core.sources.embedded.server import EmbeddedServer
 
 ROOT = Path(__file__).parents[4]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change its identity")
+PACKAGES = Path(psycopg.__file__).parents[1]
+from_passable_places = pytest.mark.skipif(
+    not all(path.stat().st_mode & 0o001 for path in (PACKAGES, *PACKAGES.parents)),
+    reason="packmule is installed where other users may not pass",
+)
 
 USER_PROGRAM = """
 import sys, psycopg
@@ -262,6 +267,7 @@ def test_root_runs_it_below_closed_directories_without_opening_them(kind, tmp_pa
 
 
 @as_root
+@from_passable_places
 def test_root_without_namespaces_and_capabilities_needs_passable_directories(tmp_path, monkeypatch):
     [plain] = [name for name in identity.candidates() if name.startswith("user:")]
     monkeypatch.setattr(identity, "candidates", lambda: iter([plain]))
