@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,12 @@ import pytest
 
 from export_core.sources.embedded.instance import EmbeddedInstance
 from export_core.workspace import Home
+
+
+def pytest_configure() -> None:
+    """Hear Ctrl-C, and let children hear it: a run begun in the background inherits that it is ignored."""
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
