@@ -12,6 +12,7 @@ import pytest
 import typer
 
 from cli.main import COMMANDS, app, hoisted
+from export_core.quantities import parse_duration
 
 README = Path(__file__).parents[1] / "README.md"
 DOCS = Path(__file__).parents[1] / "docs"
@@ -66,6 +67,14 @@ def test_a_command_line_can_be_typed(document: str, line: str) -> None:
         assert words[0].startswith("--") or words[0] in COMMANDS
         return
     parse(words)
+
+
+def test_times_and_rates_in_running_text_are_understood() -> None:
+    text = README.read_text(encoding="utf-8")
+    times = re.findall(r"--(?:pause|older-than|expire-unfinished) ([\w.]+)", text)
+    assert len(times) > 1
+    for time in times:
+        assert parse_duration(time).total_seconds() > 0
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -31,6 +31,8 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
         ("1d12h", 129600),
         ("0", 0),
         ("1.5h", 5400),
+        ("100ms", 0.1),
+        ("1m30s5ms", 90.005),
     ],
 )
 def test_durations(text: str, seconds: float) -> None:
