@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -70,7 +71,8 @@ def _deliver(url: str, message: Message) -> bool:
 
 def _apprise() -> Any:
     try:
-        import apprise
+        with _their_own_worries():
+            import apprise
     except ImportError as exc:
         raise UsageError(
             "--notify needs apprise, which is not installed", hint="pip install 'packmule[notify]'"
@@ -79,9 +81,17 @@ def _apprise() -> Any:
 
 
 @contextmanager
+def _their_own_worries() -> Iterator[None]:
+    """What apprise calls that will be gone one day is no fault of an export, even with ``-W error``."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+@contextmanager
 def _captured() -> Iterator[list[str]]:
     """Keep apprise's log to ourselves: it names receivers, and at debug level whole payloads."""
-    with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME, _their_own_worries():
         yield from _capture()
 
 

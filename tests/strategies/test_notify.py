@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import subprocess
 import sys
 from dataclasses import replace
 from typing import Any
@@ -136,3 +137,15 @@ def test_many_warnings_are_counted_not_listed() -> None:
     body = message_for(Kind.SUCCESS, finished(warnings=tuple(f"warning {n}" for n in range(50)))).body
     assert "Warnings (50):" in body
     assert "- and 30 more: packmule show" in body
+
+
+def test_deprecations_inside_apprise_are_not_ours() -> None:
+    program = (
+        "from strategies.notify import check_urls, send; from strategies.notify_text import Message, Kind;"
+        "check_urls(['json://127.0.0.1:1/x']);"
+        "[warning] = send(['json://127.0.0.1:1/x'], Message(Kind.SUCCESS, 'subject', 'body'));"
+        "assert 'was not sent' in warning and 'Deprecation' not in warning, warning"
+    )
+    command = [sys.executable, "-W", "error", "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
