@@ -112,9 +112,19 @@ def _job_for(wires: Wiring, request: JobRequest, *, restart: bool) -> tuple[Job,
     if running is not None:
         _let_go(wires, running)
     old = running or next((job for job in twins if job.status is JobStatus.INTERRUPTED), None)
-    if restart and old is not None and old.request == request:
-        return old, True
+    if restart and old is not None:
+        if old.request == request:
+            return old, True
+        _replace(wires, old)
     return wires.store.create(request), False
+
+
+def _replace(wires: Wiring, old: Job) -> None:
+    """Give up a job whose place another one takes: resuming it would only be in the way."""
+    from cli.cleaning import remove_leftovers
+
+    wires.store.cancel(old.id)
+    remove_leftovers(wires, old.id)
 
 
 def _let_go(wires: Wiring, running: Job) -> None:
