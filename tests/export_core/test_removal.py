@@ -275,4 +275,5 @@ class TestTimeTravel:
             thread.join()
         assert [result.error for result in results if result.error] == []
         assert self.store.list() == []
-        assert files(self.home.root) - {"packmule.db", "packmule.db-wal", "packmule.db-shm"} == set()
+        of_the_store = {"packmule.db", "packmule.db-wal", "packmule.db-shm", "packmule.db-reserve"}
+        assert files(self.home.root) - of_the_store == set()
