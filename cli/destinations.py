@@ -11,6 +11,13 @@ from export_core.errors import DestinationUnusable, UsageError
 PROJECT = "{project}"
 
 
+def destination(to: str | None, project: str, strategy: str | None, *, make: bool) -> str | None:
+    """``--to`` of a single export: as for several ones where it holds ``{project}``."""
+    if to is None or PROJECT not in to:
+        return to
+    return destinations(to, [project.strip("/") or "root"], strategy, make=make)[0]
+
+
 def destinations(
     to: str | None, projects: Sequence[str], strategy: str | None = None, *, make: bool = True
 ) -> list[str | None]:

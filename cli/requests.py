@@ -9,6 +9,7 @@ from typing import Any
 import strategies
 from cli.commands.export_options import ExportOptions
 from cli.config import Config, SourceConfig
+from cli.destinations import destination
 from cli.export_flags import check_flags_of_destination, export_options, names
 from export_core.errors import UsageError
 from export_core.job import Job, JobRequest
@@ -29,8 +30,10 @@ def job_request(project: str, options: ExportOptions, config: Config, home: Home
     source = chosen_source(options, config)
     check_utf8({"PROJECT": project, "--to": options.to})
     check_flags_of_destination(options)
+    path = project_path(project, source)
+    options = replace(options, to=destination(options.to, path, options.strategy, make=not options.dry_run))
     return JobRequest(
-        project=project_path(project, source),
+        project=path,
         source=source.name,
         source_options=source.stored(),
         strategy=strategies.choose(options.strategy, words_for(options, home)),

@@ -38,6 +38,11 @@ def members(archive: Path) -> dict[str, bytes]:
 class TestToAFile:
     """``--to PATH``."""
 
+    def test_the_project_in_the_path(self, packmule: CommandLine) -> None:
+        template = packmule.root / "of-{project}.tar.gz"
+        result = packmule.run("export", "a/b", "--source", "fake", "--to", str(template))
+        assert (result.exit_code, result.stdout) == (0, f"{packmule.root}/of-a/b.tar.gz\n")
+
     def test_the_archive_is_there_and_its_path_is_the_only_result(self, packmule: CommandLine) -> None:
         target = packmule.root / "out.tar.gz"
         result = packmule.run("export", "a/b", "--source", "fake", "--to", str(target))
