@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from export_core.errors import PackmuleError
 from export_core.quantities import listed
 from export_core.source import Check
-from export_core.sources.gitlab_db import checks_files
+from export_core.sources.gitlab_db import checks_files, push_policies
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
 from export_core.sources.gitlab_db.connections import connect, freeze, reason
 from export_core.sources.gitlab_db.conninfo import scrubbed
@@ -165,6 +165,8 @@ def _contents(
     yield _privileges(name, refused, catalog, connection)
     if name == "main" and not refused:
         seen.settings = replace(seen.settings, rules=resolved_rules(connection, seen.settings.rules))
+        if said := push_policies.said_by_doctor(connection, catalog, seen.settings.rules):
+            yield Check("security policies", *said)
         yield from checks_files.found_in_database(seen.settings, connection, catalog, work_directory)
 
 

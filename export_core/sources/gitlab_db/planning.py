@@ -11,7 +11,7 @@ from export_core.gitlab import layout
 from export_core.gitlab.tree import RELATIONS, ROOT, Node
 from export_core.job import MISSING
 from export_core.source import Part, Plan, Selection
-from export_core.sources.gitlab_db import members, stored_files
+from export_core.sources.gitlab_db import members, push_policies, stored_files
 from export_core.sources.gitlab_db.absent import without_license
 from export_core.sources.gitlab_db.batches import as_text, cut_of, ids_in, in_batches
 from export_core.sources.gitlab_db.bundles import bundle_parts
@@ -71,6 +71,8 @@ class Planner:
         parts += bundle_parts(self, chosen)
         parts += stored_files.parts(self, chosen)
         parts += lfs[1:]
+        if "protected_branches" in chosen:
+            self.warnings += self._policies()
         return Plan(tuple(parts), _directories(parts), tuple(self.warnings), names)
 
     def connection(self, database: str) -> psycopg.Connection[Any]:
@@ -106,6 +108,13 @@ class Planner:
             yield Part(node.name, 0, member, {"kind": "rows", "ids": str(self.project.id)}, 1000)
         else:
             yield from self._rows(node, member)
+
+    def _policies(self) -> list[str]:
+        place = self.settings.storage.repository(self.project.storage, self.project.disk_path)
+        main, rules = self.connection("main"), self.settings.rules
+        return push_policies.warnings(
+            main, self.catalog("main"), rules, self.project.id, repository=place is not None
+        )
 
     def _lacking(self, node: Node) -> str | None:
         """The table or column without which the relation's rows cannot be told."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export_core import git
 from export_core.errors import RelationFailed
 from export_core.source import ArchiveFile, Part, Sink
-from export_core.sources.gitlab_db import stored_files
+from export_core.sources.gitlab_db import push_policies, stored_files
 from export_core.sources.gitlab_db.cancelling import cancel_all
 from export_core.sources.gitlab_db.catalog import read_catalog
 from export_core.sources.gitlab_db.connections import AFTER_THE_CHANGE, connect, database_errors, join, reason
@@ -139,8 +139,19 @@ class GitlabReader:
             catalog = self.renderer("main").catalog
             return configured_default_branch(self.connection("main"), catalog, self.token.project)
 
+        def policies() -> Sequence[push_policies.Rule]:
+            id = self.token.project.id
+            return self.knowledge.get(
+                "push policies", lambda: push_policies.forbidding(self.connection("main"), id)
+            )
+
         return ProjectRepositories(
-            self.settings.storage, self.token.project, self.token.snapshots["main"], lookup, default
+            self.settings.storage,
+            self.token.project,
+            self.token.snapshots["main"],
+            lookup,
+            default,
+            policies=policies,
         )
 
     def _bundle(self, part: Part, sink: Sink) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from export_core import git
 from export_core.gitlab import layout
+from export_core.sources.gitlab_db import push_policies
 from export_core.sources.gitlab_db.settings import ProjectRef, Storage
 
 Lookup = Callable[[int], "tuple[str, str] | None"]
@@ -38,12 +39,15 @@ class ProjectRepositories:
         snapshot: str,
         lookup: Lookup,
         configured_default: Callable[[], str | None],
+        *,
+        policies: Callable[[], Sequence[push_policies.Rule]] = tuple,
     ) -> None:
         self._storage = storage
         self._project = project
         self._snapshot = snapshot
         self._lookup = lookup
         self._configured_default = configured_default
+        self._policies = policies
         self._places: dict[int, Path | None] = {}
 
     def branch_sha(self, project_id: int | None, branch: str) -> str | None:
@@ -62,6 +66,13 @@ class ProjectRepositories:
     def no_commit(self) -> str:
         """The object id of nothing, as long as the project's object ids are."""
         return "0" * (64 if self._project.sha256 else 40)
+
+    def may_be_pushed(self, name: str) -> bool:
+        """Whether no security policy forbids pushing to a protected branch of the exported project."""
+        place = self._place(self._project.id)
+        names = None if place is None else frozen_branches(place, self._snapshot)
+        branches = push_policies.Branches(self._project.full_path, names, self.default_branch)
+        return not push_policies.forbidden(self._policies(), name, branches)
 
     def _place(self, project_id: int) -> Path | None:
         if project_id not in self._places:

@@ -10,8 +10,12 @@ from collections.abc import Mapping
 from functools import cache
 
 from export_core.gitlab.tree import relations
+from export_core.sources.gitlab_db import push_policies
 from export_core.sources.gitlab_db.project_rules import PROJECT_RULES
 from export_core.sources.gitlab_db.renderings import PROJECT, Renderer, Rule, marker, typed
+
+_INCIDENT = 1
+"""``work_item_types.base_type``."""
 
 
 def _literal_default(table: str, column: str, json_text: str) -> tuple[str, Rule]:
@@ -267,6 +271,26 @@ def _default_branch(r: Renderer, t: str) -> str | None:
     return _kept(r, "projects", t, "default_branch", marker("h", f"{t}.id::text"))
 
 
+def _allow_force_push(r: Renderer, t: str) -> str | None:
+    plain = r.column("protected_branches", "allow_force_push", t)
+    if plain is None or not push_policies.decidable(r.catalog, r.rules):
+        return plain
+    return f"CASE WHEN {t}.allow_force_push THEN {marker('f', f'to_json({t}.name)::text')} ELSE {plain} END"
+
+
+def _weight(r: Renderer, t: str) -> str | None:
+    """Incidents of EE have none, whatever their column says."""
+    plain = r.column("issues", "weight", t)
+    if plain is None or r.rules.license == "ce":
+        return plain
+    if r.rules.license == "free":
+        return "NULL::text"
+    if r.catalog.has("issues", "work_item_type_id") and r.catalog.has("work_item_types", "base_type"):
+        incidents = f"ARRAY(SELECT i.id FROM work_item_types i WHERE i.base_type = {_INCIDENT})"
+        return f"CASE WHEN {t}.work_item_type_id = ANY({incidents}) THEN NULL ELSE {plain} END"
+    return plain
+
+
 def _constant(json_text: str) -> Rule:
     return lambda _r, _t: f"'{json_text}'::text"
 
@@ -301,7 +325,7 @@ def _of_gitlab() -> Mapping[str, Rule]:
         [
             _literal_default("labels", "color", '"#6699cc"'),
             ("events.target_type", _event_target_type),
-            _unlicensed("issues", "weight", None),
+            ("issues.weight", _weight),
             _literal_default("issues", "time_estimate", "0"),
             _literal_default("merge_requests", "time_estimate", "0"),
             _unlicensed("merge_requests", "approvals_before_merge", None),
@@ -316,6 +340,7 @@ def _of_gitlab() -> Mapping[str, Rule]:
             ("merge_request_diff_files.new_path", _new_path),
             ("merge_request_diff_commits.message", _message),
             ("p_ci_pipelines.before_sha", _before_sha),
+            ("protected_branches.allow_force_push", _allow_force_push),
             _unlicensed("protected_branches", "code_owner_approval_required", "false"),
             *(_project_feature(name) for name in features),
             _slug_of_api_url("organization_name", 1),

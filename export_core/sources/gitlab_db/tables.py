@@ -9,6 +9,7 @@ _AROUND = (
     " lfs_objects_projects licenses members merge_request_commits_metadata namespace_settings namespaces"
     " organization_push_rules pool_repositories project_repositories project_settings protected_branches"
     " routes schema_migrations shards snippet_repositories uploads users vulnerability_occurrence_identifiers"
+    " approval_policy_rules scan_result_policies security_policies security_policy_project_links"
 )
 
 TABLES: list[str] = sorted(

@@ -1,8 +1,9 @@
 """What SQL cannot make: replaces the markers that ``renderings.marker`` left in a line.
 
 Kinds: ``p`` note position (YAML), ``y`` any YAML, ``s`` YAML that the embedded instance's loader wrote, ``m``
-merge_params (YAML mapping), ``b`` commit of a branch, ``h`` default branch, ``d`` base64 diff, ``x`` diff in
-a file of its own, ``c`` text colour of a label, ``z`` the object id of nothing. Their payloads are JSON.
+merge_params (YAML mapping), ``f`` whether policies let a branch be pushed, ``b`` commit of a branch, ``h``
+default branch, ``d`` base64 diff, ``x`` diff in a file of its own, ``c`` text colour of a label, ``z`` the
+object id of nothing. Their payloads are JSON.
 (``q``, a row in another database, is replaced before by ``lookups``.)
 """
 
@@ -37,6 +38,10 @@ class Repositories(Protocol):
         """The object id of nothing: 40 or 64 zeros."""
         ...
 
+    def may_be_pushed(self, name: str) -> bool:
+        """Whether no security policy forbids pushing to a protected branch of the exported project."""
+        ...
+
 
 class ExternalDiffs(Protocol):
     """Diffs that lie in files beside the database."""
@@ -65,6 +70,7 @@ class Resolver:
             b"s": ruby_yaml.stored,
             b"m": lambda text: ruby_yaml.load(text) or {},
             b"b": lambda payload: self._repositories.branch_sha(*payload) if payload[1] else None,
+            b"f": self._repositories.may_be_pushed,
             b"h": lambda _: self._repositories.default_branch(),
             b"d": decoded_diff,
             b"c": text_color,

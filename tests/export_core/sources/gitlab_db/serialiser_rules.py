@@ -20,6 +20,12 @@ def _free(name: str, value: Any) -> Rule:
     return lambda row, context: value if context.license == "free" else row[name]
 
 
+def _weight(row: Row, context: Context) -> Any:
+    kind = context.tables.one("work_item_types", "id", row["work_item_type_id"]) or {}
+    weightless = kind.get("base_type") == 1 or context.license == "free"
+    return None if weightless and context.license != "ce" else row["weight"]
+
+
 def _setting(name: str) -> Rule:
     def rule(row: Row, context: Context) -> Any:
         settings = context.tables.one("project_settings", "project_id", row["id"])
@@ -329,7 +335,7 @@ RULES: dict[tuple[str, str], Rule] = {
     ("labels", "type"): _plain("type"),
     ("labels", "textColor"): _text_color,
     ("events", "target_type"): _event_target,
-    ("issues", "weight"): _free("weight", None),
+    ("issues", "weight"): _weight,
     ("issues", "time_estimate"): _or("time_estimate", 0),
     ("issues", "state"): _state,
     ("notes", "st_diff"): _st_diff,

@@ -95,6 +95,10 @@ class Repositories:
         """Its name."""
         return "main"
 
+    def may_be_pushed(self, name: str) -> bool:
+        """All but one."""
+        return name != "guarded"
+
     def no_commit(self) -> str:
         """Of SHA-256."""
         return "0" * 64
