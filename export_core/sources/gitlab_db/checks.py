@@ -33,6 +33,11 @@ _TIMEOUTS = (
     "idle_in_transaction_session_timeout",
     "transaction_timeout",
 )
+_REPLICATION = """
+SELECT current_setting('hot_standby_feedback'), current_setting('max_standby_streaming_delay'),
+  current_setting('max_standby_archive_delay'), EXISTS (SELECT FROM pg_stat_wal_receiver)
+"""
+"""Feedback reaches the primary only from a replica that streams; one that is fed by files has none."""
 _GITLAB = ("projects", "routes", "namespaces")
 
 
@@ -100,15 +105,17 @@ def _server(title: str, connection: psycopg.Connection[Any]) -> Iterator[Check]:
 
 def _feedback(title: str, connection: psycopg.Connection[Any]) -> Check:
     """Whether a long snapshot survives on a replica."""
-    query = "SELECT current_setting('hot_standby_feedback'), current_setting('max_standby_streaming_delay')"
-    feedback, delay = (text(value) for value in connection.execute(query).fetchall()[0])
-    if feedback == "on" or delay == "-1":
+    feedback, streaming, archive, receives = connection.execute(_REPLICATION).fetchall()[0]
+    name = "max_standby_streaming_delay" if receives else "max_standby_archive_delay"
+    delay = text(streaming if receives else archive)
+    if delay == "-1" or (receives and text(feedback) == "on"):
         return Check(f"{title}: replication", "ok", "recovery does not cancel long queries")
+    when = "at once" if delay == "0" else f"after {delay}"
+    cure = "hot_standby_feedback = on (or a longer {})" if receives else "a longer {}"
     return Check(
         f"{title}: replication",
         "warning",
-        f"recovery cancels queries that are in its way for {delay}: set hot_standby_feedback = on on the"
-        " replica (or a longer max_standby_streaming_delay)",
+        f"recovery cancels queries that are in its way {when}: set {cure.format(name)} on the replica",
     )
 
 

@@ -111,9 +111,24 @@ def join(connection: psycopg.Connection[Any], snapshot: str) -> None:
     try:
         connection.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
     except psycopg.Error as exc:
-        raise SourceInterrupted(
-            f"the snapshot of the export is gone: {reason(exc)}", hint="run: packmule resume"
-        ) from exc
+        raise _gone(connection, reason(exc)) from exc
+
+
+def _gone(connection: psycopg.Connection[Any], said: str) -> SourceInterrupted:
+    """A snapshot whose holder was ended; a replica does so with whoever is in the way of its recovery."""
+    import psycopg
+
+    message = f"the snapshot of the export is gone: {said}"
+    try:
+        connection.execute("ROLLBACK")
+        replica = connection.execute("SELECT pg_is_in_recovery()").fetchall()[0][0]
+    except psycopg.Error:
+        replica = False
+    if not replica:
+        return SourceInterrupted(message, hint="run: packmule resume")
+    return SourceInterrupted(
+        f"{message}; a replica ends what stands in conflict with its recovery", hint=_AFTER_A_CONFLICT
+    )
 
 
 def reason(exc: Exception) -> str:
@@ -122,6 +137,10 @@ def reason(exc: Exception) -> str:
     return lines[0] if lines else type(exc).__name__
 
 
+_AFTER_A_CONFLICT = (
+    "run: packmule resume; lest it happen again set hot_standby_feedback=on, or a longer"
+    " max_standby_streaming_delay, on the replica"
+)
 AFTER_THE_CHANGE = "wait until that change (a migration, say) is through, then run: packmule resume"
 
 P = ParamSpec("P")
@@ -145,8 +164,7 @@ def database_errors(function: Callable[P, R]) -> Callable[P, R]:
         except psycopg.errors.SerializationFailure as exc:
             raise SourceInterrupted(
                 f"the replica cancelled the query because of a conflict with recovery: {reason(exc)}",
-                hint="run: packmule resume; or set hot_standby_feedback=on or a longer"
-                " max_standby_streaming_delay on the replica",
+                hint=_AFTER_A_CONFLICT,
             ) from exc
         except psycopg.errors.LockNotAvailable as exc:
             raise SourceInterrupted(

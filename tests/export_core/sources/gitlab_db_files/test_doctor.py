@@ -180,23 +180,29 @@ class TestFiles:
 
 
 def test_a_replica_that_cancels_queries() -> None:
-    """Said from what the server's settings are, which the embedded server has as PostgreSQL's defaults."""
+    """Said from the settings of a server that streams (the last word), or that is fed by files."""
 
     class Settings:
-        def __init__(self, *row: str) -> None:
+        def __init__(self, *row: object) -> None:
             self.row = row
 
         def execute(self, _query: str) -> Settings:
             return self
 
-        def fetchall(self) -> list[tuple[str, ...]]:
+        def fetchall(self) -> list[tuple[object, ...]]:
             return [self.row]
 
-    said = [
-        checks_module._feedback("x", Settings(*row)) for row in (("off", "30s"), ("on", "30s"), ("off", "-1"))
+    rows = [
+        ("off", "30s", "-1", True),
+        ("on", "30s", "0", True),
+        ("off", "-1", "0", True),
+        ("on", "-1", "1min", False),
+        ("off", "30s", "-1", False),
     ]
-    assert [check.status for check in said] == ["warning", "ok", "ok"]
+    said = [checks_module._feedback("x", Settings(*row)) for row in rows]  # type: ignore[arg-type]
+    assert [check.status for check in said] == ["warning", "ok", "ok", "warning", "ok"]
     assert "hot_standby_feedback" in said[0].message
+    assert "after 1min: set a longer max_standby_archive_delay" in said[3].message
 
 
 def test_clocks(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
