@@ -60,6 +60,11 @@ def project_directory(disk_path: str, full_path: str, storage_version: int | Non
     return disk_path if (storage_version or 0) >= 2 else full_path
 
 
+def leads_out(path: str) -> bool:
+    """Whether a path that a database names does not stay below the directory that it is relative to."""
+    return bool({"", ".", ".."} & {*path.split("/")})
+
+
 def upload_path(secret: str, name: str) -> str:
     """``uploads.path`` of a file attached in Markdown, in local storage."""
     return f"{secret}/{name}"

@@ -35,7 +35,9 @@ def bundle_parts(planner: Planner, chosen: set[str]) -> Iterator[Part]:
     for relation in wanted:
         storage, path = planner.project.storage, paths[relation]
         _check_storage(planner, storage, wanted)
-        if path is not None and _usable(planner, relation, path):
+        if path is None:
+            _report_outside(planner, relation, planner.project.disk_path)
+        elif _usable(planner, relation, path):
             yield _part(relation, 0, layout.BUNDLES[relation], path)
     if not wanted:
         _warn_of_lost_branches(planner, chosen)
@@ -58,9 +60,16 @@ def _snippets(planner: Planner) -> Iterator[Part]:
     for digest, storage, disk_path in snippet_repositories(planner):
         _check_storage(planner, storage, ["snippets_repository"])
         path = planner.settings.storage.repository(storage, disk_path)
-        if path is not None and _usable(planner, "snippets_repository", path):
+        if path is None:
+            _report_outside(planner, "snippets_repository", disk_path)
+        elif _usable(planner, "snippets_repository", path):
             yield _part("snippets_repository", number, layout.snippet_member(digest), path)
             number += 1
+
+
+def _report_outside(planner: Planner, relation: str, disk_path: str) -> None:
+    """The storage is there, so it is the path that leads out of it: never read, it counts as missing."""
+    planner.report_missing(f"{relation}: the database names a repository outside its storage: {disk_path!r}")
 
 
 def _usable(planner: Planner, relation: str, path: Path) -> bool:

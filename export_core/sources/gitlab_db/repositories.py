@@ -85,13 +85,13 @@ class ProjectRepositories:
 
 
 def repository_paths(project: ProjectRef, storage: Storage) -> dict[str, Path | None]:
-    """Where the project's own repositories should be, by relation."""
+    """Where the project's own repositories should be, by relation; None as for ``Storage.repository``."""
     suffixes = {
         "repository": layout.repository,
         "wiki_repository": layout.wiki_repository,
         "design_repository": layout.design_repository,
     }
-    root = storage.repositories.get(project.storage)
+    root = None if layout.leads_out(project.disk_path) else storage.repositories.get(project.storage)
     return {
         relation: None if root is None else Path(root) / path(project.disk_path)
         for relation, path in suffixes.items()

@@ -49,9 +49,14 @@ class Storage:
     external_diffs: str | None = None
 
     def repository(self, storage: str, disk_path: str) -> Path | None:
-        """The bare repository at a disk path (without ``.git``); None for an unknown storage."""
+        """The bare repository at a disk path (without ``.git``).
+
+        None for an unknown storage, and for a path that leads out of its storage.
+        """
         root = self.repositories.get(storage)
-        return None if root is None else Path(root) / layout.repository(disk_path)
+        return (
+            None if root is None or layout.leads_out(disk_path) else Path(root) / layout.repository(disk_path)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ is gone is told before the work, not after.
 from __future__ import annotations
 
 import hashlib
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,7 @@ Entry = list[Any]
 _FILES_A_PART = 1000
 _LOOKING = 16
 """Threads that look for files: object storage and network disks answer slowly, but many at once."""
+_OID = re.compile(r"[0-9a-f]{64}")
 _Look = tuple[int, str]
 """Size and mark of a file that is there."""
 
@@ -51,19 +53,18 @@ class _Found:
 
 def parts(planner: Planner, chosen: set[str]) -> Iterator[Part]:
     """Deferred parts of avatar and uploads, then of LFS objects."""
+    avatar = list(_avatar(planner)) if chosen & {"avatar", "uploads"} else []
     if "avatar" in chosen:
-        yield from _parts(planner, "avatar", list(_avatar(planner)))
+        yield from _parts(planner, "avatar", avatar)
     if "uploads" in chosen:
-        yield from _parts(planner, "uploads", list(_uploads(planner)))
+        yield from _parts(planner, "uploads", list(_uploads(planner, {found.place for found in avatar})))
 
 
 def lfs_parts(planner: Planner) -> list[Part]:
     """The map ``lfs-objects.json`` as part 0, then the objects. Objects that are gone are in neither."""
     readable = planner.catalog("main").has("lfs_objects_projects")
     rows = lfs_rows(planner.connection("main"), planner.project.id) if readable else []
-    wanted = [
-        _Found(f"./{layout.lfs_member(oid)}", _lfs_place(planner, oid, store), oid) for oid, store, _ in rows
-    ]
+    wanted = [found for oid, store, _ in rows for found in _lfs(planner, oid, store)]
     files = list(_parts(planner, "lfs_objects", wanted, first=1))
     there = {entry[3] for part in files for entry in part.payload["entries"]}
     left_out = [oid for oid, _, _ in rows if oid not in there]
@@ -164,8 +165,11 @@ def _other_name(found: _Found) -> str:
     return f"./{layout.upload_member(secret)}/{found.member.rsplit('/', 1)[-1]}"
 
 
-def _local(root: str | None, relation: str, relative: str) -> str:
-    """The place of a file below a local root. Raises SourceUnavailable when it would lie outside."""
+def _local(planner: Planner, root: str | None, relation: str, relative: str) -> Iterator[str]:
+    """The place of a file below a local root; none, and reported, when it would lie outside.
+
+    Raises SourceUnavailable when the root is not there.
+    """
     if root is None:
         raise SourceUnavailable(
             f"{relation} cannot be read: no directory is configured for them",
@@ -178,37 +182,49 @@ def _local(root: str | None, relation: str, relative: str) -> str:
             hint=f"mount it, correct it for the source in config.toml, or --skip {relation}",
         )
     path = (base / relative).resolve()
-    if not path.is_relative_to(base):
-        raise SourceUnavailable(
-            f"{relation}: the database names a file outside its directory: {relative!r}",
-            hint=f"look at this row in the database, or --skip {relation}",
-        )
-    return f"file:{path}"
+    if path.is_relative_to(base):
+        yield f"file:{path}"
+    else:
+        _report_outside(planner, relation, relative)
 
 
-def _lfs_place(planner: Planner, oid: str, store: int | None) -> str:
+def _report_outside(planner: Planner, relation: str, named: str) -> None:
+    """What the database names must not be read: it counts as missing."""
+    planner.report_missing(f"{relation}: the database names a file outside its directory: {named!r}")
+
+
+def _lfs(planner: Planner, oid: str, store: int | None) -> Iterator[_Found]:
+    if not _OID.fullmatch(oid):
+        _report_outside(planner, "lfs_objects", oid)
+        return
     key = layout.lfs_object(oid)
-    if store == layout.REMOTE_STORE:
-        return f"lfs:{key}"
-    return _local(planner.settings.storage.lfs_objects, "lfs_objects", key)
+    places = iter((f"lfs:{key}",))
+    if store != layout.REMOTE_STORE:
+        places = _local(planner, planner.settings.storage.lfs_objects, "lfs_objects", key)
+    yield from (_Found(f"./{layout.lfs_member(oid)}", place, oid) for place in places)
 
 
-def _uploads(planner: Planner) -> Iterator[_Found]:
-    """Files attached in Markdown and the like; not the avatar, and not other models' uploads."""
-    avatar = {found.place for found in _avatar(planner)}
-    directory = layout.project_directory(
-        planner.project.disk_path, planner.project.full_path, planner.project.storage_version
-    )
-    for path, secret, uploader, store in _rows(planner, "TRUE"):
-        if store == layout.REMOTE_STORE:
-            found = _Found(_member(_remote_name(path, secret, uploader)), f"uploads:{path}")
-        else:
-            place = _local(
-                planner.settings.storage.uploads, "uploads", layout.uploaded_file(path, uploader, directory)
-            )
-            found = _Found(_member(path), place)
-        if found.place not in avatar:
-            yield found
+def _uploads(planner: Planner, avatar: set[str]) -> Iterator[_Found]:
+    """Files attached in Markdown and the like; not the avatar's place, and not other models' uploads."""
+    for row in _rows(planner, "TRUE"):
+        yield from (found for found in _upload(planner, *row) if found.place not in avatar)
+
+
+def _upload(
+    planner: Planner, path: str, secret: str | None, uploader: str, store: int | None
+) -> Iterator[_Found]:
+    remote = store == layout.REMOTE_STORE
+    name = _remote_name(path, secret, uploader) if remote else path
+    if layout.leads_out(name):
+        _report_outside(planner, "uploads", name)
+        return
+    places = iter((f"uploads:{path}",))
+    if not remote:
+        project = planner.project
+        directory = layout.project_directory(project.disk_path, project.full_path, project.storage_version)
+        relative = layout.uploaded_file(path, uploader, directory)
+        places = _local(planner, planner.settings.storage.uploads, "uploads", relative)
+    yield from (_Found(f"./{layout.upload_member(name)}", place) for place in places)
 
 
 def _remote_name(path: str, secret: str | None, uploader: str) -> str:
@@ -220,16 +236,6 @@ def _remote_name(path: str, secret: str | None, uploader: str) -> str:
     return f"{secret}/{name}" if secret else name
 
 
-def _member(path: str) -> str:
-    """The place of an upload in the archive. Raises SourceUnavailable for one that would lead out of it."""
-    if {"", ".", ".."} & {*path.split("/")}:
-        raise SourceUnavailable(
-            f"uploads: the database names a file outside its directory: {path!r}",
-            hint="look at this row in the database, or --skip uploads",
-        )
-    return f"./{layout.upload_member(path)}"
-
-
 def _avatar(planner: Planner) -> Iterator[_Found]:
     """The file of ``projects.avatar``; older avatars are uploads like others."""
     current = _avatar_name(planner)
@@ -239,13 +245,14 @@ def _avatar(planner: Planner) -> Iterator[_Found]:
     found = next(((path, store) for path, _, _, store in rows if path.rsplit("/", 1)[-1] == current), None)
     # An avatar older than the table of uploads has no row there; its place has always been the same.
     path, store = found or (layout.avatar_path(planner.project.id, current), None)
-    if store == layout.REMOTE_STORE:
+    if layout.leads_out(path):
+        _report_outside(planner, "avatar", path)
+    elif store == layout.REMOTE_STORE:
         yield _Found(f"./{layout.avatar_member(current)}", f"uploads:{path}")
     else:
         relative = layout.uploaded_file(path, layout.AVATAR_UPLOADER, "")
-        yield _Found(
-            f"./{layout.avatar_member(path)}", _local(planner.settings.storage.uploads, "avatar", relative)
-        )
+        places = _local(planner, planner.settings.storage.uploads, "avatar", relative)
+        yield from (_Found(f"./{layout.avatar_member(path)}", place) for place in places)
 
 
 def _avatar_name(planner: Planner) -> str | None:

@@ -15,9 +15,10 @@ from export_core.deferred import file_blocks
 from export_core.errors import RelationFailed, SourceUnavailable
 from export_core.gitlab import layout
 from export_core.source import Selection
+from export_core.sources.embedded.namespaces import ProjectShell
 from export_core.sources.gitlab_db.planning import MissingInSource
 from tests.export_core.sources.gitlab_db_files.s3 import SECRET, Store, moto, store  # noqa: F401
-from tests.export_core.sources.gitlab_db_files.world import Exported, World, export, put
+from tests.export_core.sources.gitlab_db_files.world import Exported, World, export, make_repository, put
 
 HEX = "0123456789abcdef0123456789abcdef"
 FILES = ("uploads", "avatar", "lfs_objects")
@@ -124,21 +125,15 @@ class TestMissing:
 class TestHostileRows:
     """The database names what it likes; the archive holds what lies where it should."""
 
-    @pytest.mark.parametrize("path", ["../../../../etc/passwd", f"{HEX}/../../../../../../../../etc/passwd"])
+    @pytest.mark.parametrize(
+        "path",
+        ["../../../../etc/passwd", f"{HEX}/../../../../../../../../etc/passwd", f"{HEX}/../x", "/etc/passwd"],
+    )
     def test_outside(self, world: World, path: str) -> None:
         shell = world.project()
         world.upload(shell, path, secret=HEX)
-        with pytest.raises(SourceUnavailable) as error:
-            world.export(shell, "uploads")
-        assert "outside" in error.value.message
-        assert "--skip uploads" in (error.value.hint or "")
-
-    def test_a_detour_inside(self, world: World) -> None:
-        shell = world.project()
-        world.upload(shell, f"{HEX}/../x", secret=HEX)
-        put(world.uploads / shell.disk_path / "x", b"")
-        with pytest.raises(SourceUnavailable):
-            world.export(shell, "uploads")
+        put(world.uploads / shell.disk_path / "x", b"a detour inside")
+        self.refused(world, shell, "uploads", path.rsplit("/", 1)[-1])
 
     def test_a_link_that_leads_out(self, world: World, tmp_path: Path) -> None:
         shell = world.project()
@@ -146,8 +141,44 @@ class TestHostileRows:
         put(tmp_path / "secret", b"s")
         (world.uploads / shell.disk_path / HEX).mkdir(parents=True)
         (world.uploads / shell.disk_path / HEX / "x").symlink_to(tmp_path / "secret")
-        with pytest.raises(SourceUnavailable):
-            world.export(shell, "uploads")
+        self.refused(world, shell, "uploads", f"{HEX}/x")
+
+    @pytest.mark.parametrize("store", [1, 2])
+    def test_an_lfs_object_that_is_none(self, world: World, store: int) -> None:
+        shell = world.project()
+        put(world.shared / "x", b"s")
+        world.lfs(shell, "..x/../etc", 1, store=store)
+        self.refused(world, shell, "lfs_objects", "..x/../etc")
+        world.run("DELETE FROM lfs_objects WHERE oid LIKE '..%%'")
+
+    def test_an_avatar_outside(self, world: World) -> None:
+        shell = world.project()
+        world.run("UPDATE projects SET avatar = '../../x.png' WHERE id = %s", shell.project_id)
+        put(world.uploads / "-/system/project/x.png", b"another's")
+        self.refused(world, shell, "avatar", "../../x.png")
+
+    def test_a_repository_outside(self, world: World) -> None:
+        shell = world.project()
+        make_repository(world.root / "elsewhere.git")
+        world.run("DELETE FROM project_repositories WHERE project_id = %s", shell.project_id)
+        shard = world.shard("default")
+        world.insert(
+            "project_repositories", project_id=shell.project_id, shard_id=shard, disk_path="../elsewhere"
+        )
+        self.refused(world, shell, "repository", "../elsewhere")
+
+    def refused(self, world: World, shell: ProjectShell, relation: str, named: str) -> None:
+        """Never read: named as missing, and listed with ``--allow-missing``."""
+        with pytest.raises(MissingInSource) as error:
+            world.export(shell, relation)
+        assert "outside" in error.value.message
+        assert named in error.value.message
+        found = world.export(shell, relation, allow_missing=True)
+        assert set(found.members) <= {"lfs-objects.json"}
+        assert found.members.get("lfs-objects.json", b"{}") == b"{}"
+        missing = [warning for warning in found.plan.warnings if warning.startswith("missing: ")]
+        assert len(missing) == 1
+        assert named in missing[0]
 
     def test_a_fifo_is_no_file(self, world: World) -> None:
         shell = world.project()
