@@ -143,11 +143,11 @@ class TestHostileRows:
         (world.uploads / shell.disk_path / HEX / "x").symlink_to(tmp_path / "secret")
         self.refused(world, shell, "uploads", f"{HEX}/x")
 
-    @pytest.mark.parametrize("store", [1, 2])
-    def test_an_lfs_object_that_is_none(self, world: World, store: int) -> None:
+    @pytest.mark.parametrize("kept", [1, 2])
+    def test_an_lfs_object_that_is_none(self, world: World, kept: int) -> None:
         shell = world.project()
         put(world.shared / "x", b"s")
-        world.lfs(shell, "..x/../etc", 1, store=store)
+        world.lfs(shell, "..x/../etc", 1, store=kept)
         self.refused(world, shell, "lfs_objects", "..x/../etc")
         world.run("DELETE FROM lfs_objects WHERE oid LIKE '..%%'")
 
