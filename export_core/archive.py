@@ -12,8 +12,8 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,10 +40,10 @@ from export_core.job import ArchiveInfo, Phase
 from export_core.segment import SegmentDamaged, read_blocks
 from export_core.source import Part, Reader
 
-CHECKPOINT_MIN, CHECKPOINT_MAX = 2 << 20, 64 << 20
-_CHECKPOINT_SHARE = 24
-"""Checkpoints come every 24th of the archive: with chunks of a few per cent, the disk then holds less
-than 1.1 archives at any time."""
+CHECKPOINT_MIN, CHECKPOINT_MAX = 1 << 20, 64 << 20
+_CHECKPOINT_SHARE = 32
+"""Checkpoints come every 32nd of the archive: with chunks of a few per cent, and one checkpoint under way
+while the next bytes are written, the disk then holds less than 1.1 archives at any time."""
 
 
 class DeferredRecord(Protocol):
@@ -132,6 +132,8 @@ class _Writer:
         self._reader: Reader | None = None
         self.position = Position()
         self._saved = 0
+        self._sealing: Future[None] | None = None
+        """The last checkpoint, while a worker thread makes it: the disk's time is not waited for."""
         self._done: list[Path] = []
         """Chunks that the archive holds, but perhaps not yet durably."""
         self._parts_done: list[tuple[Part, DeferredWork]] = []
@@ -155,8 +157,7 @@ class _Writer:
         os.lseek(self._fd, position.offset, os.SEEK_SET)
         self._digest, self.position, self._saved = prefix, position, position.offset
         self._tell(position.offset)
-        self._done = list(self._held_chunks(position))
-        self._free()
+        _free(self._held_chunks(position) if self._request.free_segments else ())
 
     def add(self, number: int, item: Item) -> None:
         """Append one item, or what is missing of it."""
@@ -176,6 +177,7 @@ class _Writer:
     def finish(self) -> ArchiveInfo:
         """Write the end; free what is left of the segments."""
         self._checkpoint()
+        self._sealed()
         place = self.position
         self._append(closing_bytes(place.raw_size, place.crc32, self._request.level))
         sync_file(self._fd)
@@ -184,7 +186,10 @@ class _Writer:
         return ArchiveInfo(str(self._request.workspace.archive), size, self._digest.hexdigest())
 
     def close(self) -> None:
-        """Let the file and the reader go."""
+        """Let the file and the reader go, when no checkpoint needs the file any more."""
+        if self._sealing is not None:
+            self._sealing.cancel()
+            wait([self._sealing])
         if self._fd >= 0:
             os.close(self._fd)
         if self._reader:
@@ -261,19 +266,29 @@ class _Writer:
             self._checkpoint()
 
     def _checkpoint(self) -> None:
-        sync_file(self._fd)
+        self._sealed()
         place = self.position.sealed(self._digest.hexdigest(), self._layout)
-        self._tools.checkpoint.save(place.to_json())
-        self._saved = place.offset
-        self._free()
-        while self._parts_done:
-            self._tools.record.done(*self._parts_done.pop(0))
-
-    def _free(self) -> None:
-        if self._request.free_segments:
-            for path in self._done:
-                path.unlink(missing_ok=True)
+        chunks = tuple(self._done) if self._request.free_segments else ()
+        parts = tuple(self._parts_done)
         self._done.clear()
+        self._parts_done.clear()
+        self._saved = place.offset
+        self._sealing = self._tools.executor.submit(self._seal, place, chunks, parts)
+
+    def _sealed(self) -> None:
+        """Wait for the checkpoint before: they are made one after the other, none after one that failed."""
+        if self._sealing is not None:
+            self._sealing.result()
+            self._sealing = None
+
+    def _seal(
+        self, place: Position, chunks: tuple[Path, ...], parts: tuple[tuple[Part, DeferredWork], ...]
+    ) -> None:
+        sync_file(self._fd)
+        self._tools.checkpoint.save(place.to_json())
+        _free(chunks)
+        for part, work in parts:
+            self._tools.record.done(part, work)
 
     def _held_chunks(self, position: Position) -> Iterator[Path]:
         for number, item in enumerate(self._items[: position.item + 1]):
@@ -284,3 +299,8 @@ class _Writer:
     def _expected_size(self) -> int | None:
         deferred = [item.part.weight for item in self._items if isinstance(item, DeferredItem)]
         return None if 0 in deferred else self._segments_size + sum(deferred)
+
+
+def _free(chunks: Iterable[Path]) -> None:
+    for path in chunks:
+        path.unlink(missing_ok=True)

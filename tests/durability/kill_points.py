@@ -108,7 +108,7 @@ def install() -> None:
     after(segment.SegmentWriter, "close", killer, "segment")
     after(segment.SegmentWriter, "_end_chunk", killer, "chunk")
     after(archive._Writer, "_append", killer, "appended")
-    after(archive._Writer, "_free", killer, "freed")
+    after(archive, "_free", killer, "freed")
     before(deferred_record.PartsInArchive, "done", killer, "part-in-archive")
     after(exporter, "write_archive", killer, "made")
     before(atomic, "move_file", killer, "to-be-moved")
