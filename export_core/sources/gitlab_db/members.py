@@ -7,6 +7,7 @@ GroupMembersFinder.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from export_core.errors import UsageError
@@ -20,6 +21,15 @@ _MINIMAL_ACCESS = 5
 _OWNER = 50
 
 
+@dataclass(frozen=True, slots=True)
+class ExportingUser:
+    """In whose name a project is exported."""
+
+    id: int
+    name: str
+    admin: bool
+
+
 def inherited(
     connection: psycopg.Connection[Any], catalog: Catalog, project: ProjectRef, options: Mapping[str, Any]
 ) -> list[int]:
@@ -30,8 +40,8 @@ def inherited(
     invitation address: the highest access level, then the group's own row, the lowest member role, the
     latest expiry (none is the latest), the oldest row. Raises UsageError for an unknown ``as_user``.
     """
-    groups = _groups(connection, catalog, project)
-    if not groups or not _may_administer(connection, options.get("as_user"), groups):
+    user, groups = exporting_user(connection, options), _groups(connection, catalog, project)
+    if not groups or not _may_administer(connection, user, groups):
         return []
     role = "m.member_role_id ASC NULLS LAST," if catalog.has("members", "member_role_id") else ""
     query = f"""
@@ -60,17 +70,27 @@ def _groups(connection: psycopg.Connection[Any], catalog: Catalog, project: Proj
     return [int(id) for id in rows[0][0] or [project.namespace_id]] if rows else []
 
 
-def _may_administer(connection: psycopg.Connection[Any], as_user: str | None, groups: list[int]) -> bool:
-    if as_user is None:
-        return True
-    rows = connection.execute("SELECT id, admin FROM users WHERE username = %s", (as_user,)).fetchall()
+def exporting_user(connection: psycopg.Connection[Any], options: Mapping[str, Any]) -> ExportingUser | None:
+    """The user of ``as_user``; None when there is none: whoever has the whole database is no less than an
+    administrator. Raises UsageError for an unknown one.
+    """
+    name = options.get("as_user")
+    if name is None:
+        return None
+    rows = connection.execute("SELECT id, admin FROM users WHERE username = %s", (name,)).fetchall()
     if not rows:
-        raise UsageError(f"there is no user {as_user!r}", hint="--as-user takes a GitLab username")
-    if rows[0][1]:
+        raise UsageError(f"there is no user {name!r}", hint="--as-user takes a GitLab username")
+    return ExportingUser(int(rows[0][0]), str(name), bool(rows[0][1]))
+
+
+def _may_administer(
+    connection: psycopg.Connection[Any], user: ExportingUser | None, groups: list[int]
+) -> bool:
+    if user is None or user.admin:
         return True
     owns = connection.execute(
         "SELECT 1 FROM members WHERE source_type = 'Namespace' AND source_id = ANY(%s) AND user_id = %s"
         " AND access_level = %s AND requested_at IS NULL LIMIT 1",
-        (groups, rows[0][0], _OWNER),
+        (groups, user.id, _OWNER),
     ).fetchall()
     return bool(owns)

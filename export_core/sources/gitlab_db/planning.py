@@ -11,7 +11,7 @@ from export_core.gitlab import layout
 from export_core.gitlab.tree import RELATIONS, ROOT, Node
 from export_core.job import MISSING
 from export_core.source import Part, Plan, Selection
-from export_core.sources.gitlab_db import members, push_policies, stored_files
+from export_core.sources.gitlab_db import members, push_policies, stored_files, visibility
 from export_core.sources.gitlab_db.absent import without_license
 from export_core.sources.gitlab_db.batches import as_text, cut_of, ids_in, in_batches
 from export_core.sources.gitlab_db.bundles import bundle_parts
@@ -71,8 +71,7 @@ class Planner:
         parts += bundle_parts(self, chosen)
         parts += stored_files.parts(self, chosen)
         parts += lfs[1:]
-        if "protected_branches" in chosen:
-            self.warnings += self._policies()
+        self.warnings += self._not_as_gitlab(chosen)
         return Plan(tuple(parts), _directories(parts), tuple(self.warnings), names)
 
     def connection(self, database: str) -> psycopg.Connection[Any]:
@@ -109,12 +108,17 @@ class Planner:
         else:
             yield from self._rows(node, member)
 
-    def _policies(self) -> list[str]:
-        place = self.settings.storage.repository(self.project.storage, self.project.disk_path)
-        main, rules = self.connection("main"), self.settings.rules
-        return push_policies.warnings(
-            main, self.catalog("main"), rules, self.project.id, repository=place is not None
+    def _not_as_gitlab(self, chosen: set[str]) -> list[str]:
+        """What may differ from GitLab's own export, because the databases cannot tell."""
+        main, catalog, rules = self.connection("main"), self.catalog("main"), self.settings.rules
+        found = (
+            [] if rules.stored else visibility.warnings(main, catalog, self.project.id, self.options, chosen)
         )
+        if "protected_branches" in chosen:
+            place = self.settings.storage.repository(self.project.storage, self.project.disk_path)
+            repository = place is not None
+            found += push_policies.warnings(main, catalog, rules, self.project.id, repository=repository)
+        return found
 
     def _lacking(self, node: Node) -> str | None:
         """The table or column without which the relation's rows cannot be told."""

@@ -10,6 +10,7 @@ import pytest
 
 from export_core.errors import UsageError
 from export_core.source import Selection
+from export_core.sources.gitlab_db.settings import GitlabSettings
 from export_core.sources.gitlab_db.source import GitlabSource
 from tests.export_core.sources.gitlab_db.comparison import check_lines, check_object, check_project
 from tests.export_core.sources.gitlab_db.conftest import RealGitlab
@@ -120,3 +121,42 @@ def test_members_are_chosen_as_the_facts_say(gitlab: RealGitlab) -> None:
 def test_an_unknown_user_is_a_usage_error(gitlab: RealGitlab) -> None:
     with pytest.raises(UsageError, match="nobody"):
         export(gitlab.settings(), PATHS[0], options={"as_user": "nobody"})
+
+
+def test_an_unknown_user_is_one_where_no_group_is_asked(gitlab: RealGitlab) -> None:
+    with pytest.raises(UsageError, match="nobody"):
+        export(gitlab.settings(), PATHS[2], options={"as_user": "nobody"})
+
+
+def test_what_a_user_may_not_read_is_exported_and_told(gitlab: RealGitlab) -> None:
+    """GitLab would leave out system notes and epics by its policies; they are counted here by hand."""
+    with copied(gitlab.dsn, "readers") as name, psycopg.connect(gitlab.dsn(name), autocommit=True) as db:
+        db.execute(
+            "DELETE FROM system_note_metadata; DELETE FROM epic_issues; UPDATE notes SET system = false"
+        )
+        settings = gitlab.settings(name)
+        assert _told(settings, "user2") == []
+        notes = "SELECT id FROM notes WHERE project_id = 1 AND noteable_type = 'Issue' ORDER BY id LIMIT 3"
+        ids = [row[0] for row in db.execute(notes)]
+        db.execute("UPDATE notes SET system = true WHERE id = ANY(%s)", (ids,))
+        db.execute("UPDATE notes SET note = 'mentioned in group/other#1' WHERE id = %s", (ids[0],))
+        for id, action in zip(ids[1:], ("relate", "title"), strict=True):
+            db.execute(
+                "INSERT INTO system_note_metadata (note_id, action, created_at, updated_at)"
+                " VALUES (%s, %s, now(), now())",
+                (id, action),
+            )
+        assert [text.split(":")[0] for text in _told(settings, "user2")] == [
+            "2 system notes name other records"
+        ]
+        assert _told(settings, "user8") == [], "an administrator reads all"
+        assert _told(settings, None) == []
+
+
+def _told(settings: GitlabSettings, user: str | None) -> list[str]:
+    snapshot = GitlabSource("test", settings).open(PATHS[0], {} if user is None else {"as_user": user})
+    try:
+        warnings = snapshot.plan(Selection(only=("issues", "merge_requests"))).warnings
+    finally:
+        snapshot.close()
+    return [warning for warning in warnings if "may not read" in warning]
