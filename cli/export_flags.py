@@ -19,6 +19,7 @@ from export_core.sources import SOURCES
 
 _SOURCE_FLAGS = {
     "as_user": "--as-user",
+    "description": "--description",
     "max_db_load": "--max-db-load",
     "pause": "--pause",
     "include_trash": "--trash",
@@ -66,6 +67,7 @@ def export_options(options: ExportOptions, source: SourceConfig) -> dict[str, An
 def _given(options: ExportOptions) -> dict[str, Any]:
     return {
         "as_user": options.as_user,
+        "description": options.description or None,
         "allow_missing": options.allow_missing or None,
         "max_db_load": options.max_db_load,
         "pause": parse_duration(options.pause).total_seconds() if options.pause else None,

@@ -34,6 +34,9 @@ class ExportOptions:
     only: Annotated[tuple[str, ...], Option(metavar="R,R", help="Export only these relations.")] = ()
     skip: Annotated[tuple[str, ...], Option(metavar="R,R", help="Leave these relations out.")] = ()
     as_user: Annotated[str | None, Option(metavar="USER", help="See members (or pages) as this user.")] = None
+    description: Annotated[
+        str | None, Option(metavar="TEXT", help="The project's description, in place of its own.")
+    ] = None
     trash: Annotated[bool, Option("--trash", help="For wikis: pages in the trash, too.")] = False
     drafts: Annotated[bool, Option("--drafts", help="For wikis: work in progress, too.")] = False
     front_matter: Annotated[

@@ -39,7 +39,7 @@ _GITLAB_DB = (
 )
 _GROWI = "url database token token_env wiki_url uploads attachments rewrite_links front_matter trash drafts"
 
-_GITLAB_EXPORT = frozenset({"as_user", "allow_missing", "max_db_load", "pause"})
+_GITLAB_EXPORT = frozenset({"as_user", "allow_missing", "description", "max_db_load", "pause"})
 _GROWI_EXPORT = frozenset(
     {"as_user", "allow_missing", "include_trash", "include_drafts", "front_matter", "attachments"}
 )

@@ -152,11 +152,11 @@ def _rules(settings: Mapping[str, Any]) -> Rules:
     license = _text(settings, "license") or "auto"
     if license not in LICENSES:
         raise UsageError(f"license is {license!r}", hint=f"one of {', '.join(LICENSES)}")
-    flags = {key: _flag(settings, key) for key in ("pages_https", "drop_commit_messages")}
     return Rules(
         license=license,
+        pages_https=_flag(settings, "pages_https"),
         container_registry=_flag(settings, "container_registry", default=True),
-        **flags,
+        drop_commit_messages=_flag(settings, "drop_commit_messages"),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from export_core.sources.gitlab_db.project import (
     repository_place,
     resolved_rules,
 )
-from export_core.sources.gitlab_db.renderings import Renderer
+from export_core.sources.gitlab_db.renderings import Renderer, Rules
 from export_core.sources.gitlab_db.repositories import ProjectRepositories
 from export_core.sources.gitlab_db.rows import RelationRows
 from export_core.sources.gitlab_db.rules import exceptions
@@ -113,10 +114,12 @@ class GitlabReader:
 
     def _renderer(self, name: str) -> Renderer:
         catalog = self.knowledge.get(("catalog", name), lambda: read_catalog(self.connection(name), TABLES))
-        rules = self.knowledge.get(
-            "rules", lambda: resolved_rules(self.connection("main"), self.settings.rules)
-        )
+        rules = self.knowledge.get("rules", self._rules)
         return Renderer(catalog, rules, exceptions(stored=rules.stored))
+
+    def _rules(self) -> Rules:
+        rules = resolved_rules(self.connection("main"), self.settings.rules)
+        return replace(rules, description=self.token.description)
 
     def rest(self, busy: float, check_stop: Callable[[], None]) -> None:
         """Go easy on a live primary: wait after ``busy`` seconds of work, as configured."""

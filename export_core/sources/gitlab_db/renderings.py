@@ -32,6 +32,8 @@ class Rules:
     """Whether GitLab Pages is served over https (gitlab.yml)."""
     container_registry: bool = True
     """Whether the container registry is on (gitlab.yml)."""
+    description: str | None = None
+    """Of the project, in place of its own, for one export."""
     drop_commit_messages: bool = False
     """Feature flag disable_message_attribute_on_mr_diff_commits."""
 

@@ -291,6 +291,14 @@ def _weight(r: Renderer, t: str) -> str | None:
     return plain
 
 
+def _description(r: Renderer, t: str) -> str | None:
+    if r.rules.description is None:
+        return r.column("projects", "description", t)
+    # In hexadecimal digits nothing looks like a parameter, a quote or a column.
+    digits = r.rules.description.encode(errors="replace").hex()
+    return f"to_json(convert_from(decode('{digits}', 'hex'), 'UTF8'))::text"
+
+
 def _constant(json_text: str) -> Rule:
     return lambda _r, _t: f"'{json_text}'::text"
 
@@ -313,6 +321,7 @@ _ALWAYS: Mapping[str, Rule] = dict(
             _branch_name,
         ),
         ("projects.default_branch", _default_branch),
+        ("projects.description", _description),
     ]
 )
 """What no column holds, in the embedded instance too."""

@@ -114,6 +114,8 @@ class Token:
     """Seconds to wait between two batches of a worker, to go easy on a live primary."""
     max_db_load: float | None = None
     """Share of the time (0 to 1) in which a worker may keep its connection busy."""
+    description: str | None = None
+    """Of the project, in place of its own."""
     name: str = ""
     """Unlike that of any other snapshot; see ``knowledge``."""
 

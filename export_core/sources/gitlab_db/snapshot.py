@@ -51,7 +51,8 @@ class GitlabSnapshot:
             self.taken_at = to_text(utc_now())
             self._check_is_gitlab()
             main = self._connections["main"]
-            self.settings = replace(settings, rules=resolved_rules(main, settings.rules))
+            rules = replace(resolved_rules(main, settings.rules), description=options.get("description"))
+            self.settings = replace(settings, rules=rules)
             self.project = find_project(main, self._catalogs["main"], full_path)
         except BaseException:
             self.close()
@@ -62,6 +63,7 @@ class GitlabSnapshot:
             allow_missing=bool(options.get("allow_missing")),
             pause=float(options.get("pause", settings.pause)),
             max_db_load=options.get("max_db_load", settings.max_db_load),
+            description=options.get("description"),
             name=secrets.token_hex(8),
         )
         self._knowledge = knowledge_of(self._token.name)

@@ -1,7 +1,7 @@
 """What GitLab leaves out because the exporting user may not read it, and packmule keeps: told with a count.
 
-Source: GitLab 18.9, ``Exportable``, the system notes' visibility and ``EpicIssue#exportable_record?``. Whether
-somebody may read a record is decided by policies over a dozen tables; nothing is left out on a guess.
+Source: GitLab 18.9, ``Exportable``, the system notes' visibility and ``EpicIssue#exportable_record?``.
+Whether somebody may read a record is decided by policies over a dozen tables: nothing is left out on a guess.
 """
 
 from __future__ import annotations

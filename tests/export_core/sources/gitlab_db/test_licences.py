@@ -160,3 +160,19 @@ def _told(settings: GitlabSettings, user: str | None) -> list[str]:
     finally:
         snapshot.close()
     return [warning for warning in warnings if "may not read" in warning]
+
+
+@pytest.mark.parametrize("text", ["short", "100 %s, 'quoted' \\ {t} t0.runners_token \u2028 ü\n", None])
+def test_another_description(gitlab: RealGitlab, text: str | None) -> None:
+    """For this export alone: the second reader knows it from the token, as one on another machine would."""
+    source = GitlabSource("test", gitlab.settings())
+    snapshot = source.open(PATHS[0], {} if text is None else {"description": text})
+    plan = snapshot.plan(Selection(only=("project",)))
+    token = json.loads(snapshot.token)
+    own = gitlab.serialiser(gitlab.tables(), PATHS[0]).root()["description"]
+    for name in (token["name"], ""):
+        reader, sink = source.reader(json.dumps({**token, "name": name})), Collected()
+        reader.read(plan.parts[0], sink)
+        reader.close()
+        assert json.loads(sink.data)["description"] == (own if text is None else text)
+    snapshot.close()
