@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -171,6 +172,8 @@ class Cluster:
                 command, env=environment(), stdin=subprocess.PIPE, stdout=log, stderr=log, cwd="/"
             )
         try:
+            # What will talk to the server takes as long to import as the server takes to start.
+            import_module("psycopg")
             ready = self._wait_until_ready(process)
         finally:
             # Also on Ctrl-C: the server goes on without us, and the next session finds or stops it.
