@@ -29,7 +29,6 @@ from typing import Any
 from export_core.errors import UsageError
 from export_core.quantities import parse_duration
 from export_core.sources import SOURCES, check_settings
-from strategies.masking import mask_url
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +103,8 @@ URL_KINDS: Mapping[str, str] = {
 
 def source_of_url(url: str) -> SourceConfig:
     """The source behind a URL. Its name is the URL without password and query. Raises UsageError."""
+    from strategies.masking import mask_url
+
     kind = URL_KINDS.get(url.partition("://")[0].lower())
     if kind is None:
         hint = f"understood are {', '.join(f'{scheme}://' for scheme in URL_KINDS)}"

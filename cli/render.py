@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from export_core.export_status import ProjectExport
 from export_core.job import ArchiveInfo, ErrorInfo, Job, JobStatus, RelationState, SnapshotInfo
 from export_core.quantities import human_bytes, human_seconds
-from export_core.removal import Result
+
+if TYPE_CHECKING:
+    from export_core.export_status import ProjectExport
+    from export_core.removal import Result
 
 JSON = dict[str, Any]
 
