@@ -85,7 +85,7 @@ def _bucket(objects: Objects, kind: str) -> Check:
     try:
         objects.check(kind)
     except PackmuleError as exc:
-        return Check(f"bucket of {kind}", "failed", exc.message)
+        return Check.failure(f"bucket of {kind}", exc)
     return Check(f"bucket of {kind}", "ok", "reachable")
 
 

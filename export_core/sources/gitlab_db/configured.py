@@ -14,7 +14,7 @@ from export_core.sources.gitlab_db.settings import Databases, GitlabSettings, Ob
 
 LICENSES = ("auto", "ce", "free", "licensed")
 BUCKETS = ("uploads", "lfs", "external_diffs")
-_STORAGE_KEYS = ("endpoint", "region", "profile", "access_key_id", "secret_access_key")
+_STORAGE_KEYS = ("endpoint", "region", "profile", "access_key_id", "secret_access_key", "provider")
 
 
 def gitlab_settings(name: str, settings: Mapping[str, Any]) -> GitlabSettings:

@@ -89,6 +89,9 @@ class Objects:
         return bucket, f"{prefix.strip('/')}/{key}" if prefix else key
 
     def _client(self) -> Any:
+        provider = self._settings.provider or "AWS"
+        if provider.lower() != "aws":
+            raise _foreign(provider)
         return _client(
             self._settings.endpoint,
             self._settings.region,
@@ -191,6 +194,21 @@ def _broken() -> tuple[type[Exception], ...]:
 def _code(exc: BaseException) -> str:
     response = getattr(exc, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
+
+
+def _foreign(provider: str) -> SourceUnavailable:
+    """A store that speaks another language than S3."""
+    if provider.lower() == "google":
+        way = (
+            "set object_storage of the source: endpoint https://storage.googleapis.com, and an HMAC key"
+            " (its settings, Interoperability) as access_key_id and secret_access_key"
+        )
+    else:
+        way = "set object_storage of the source to an S3 gateway before it, or copy the files to directories"
+    return SourceUnavailable(
+        f"GitLab keeps files in the object storage of {provider}; packmule reads storage that speaks S3",
+        hint=f"{way}; or --skip uploads,avatar,lfs_objects",
+    )
 
 
 def _unavailable(bucket: str, key: str, exc: Exception) -> SourceUnavailable:

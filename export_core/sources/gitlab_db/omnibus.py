@@ -97,7 +97,7 @@ def _path(rails: Mapping[str, Any], kind: str) -> str | None:
 
 
 def _object_storage(rails: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The consolidated form, else the older one with a connection per type; stores that speak S3 only."""
+    """The consolidated form, else the older one with a connection per type."""
     store = rails.get("object_store") or {}
     objects = store.get("objects") or {} if store.get("enabled") else {}
     buckets = {kind: (objects.get(kind) or {}).get("bucket") for kind in BUCKETS}
@@ -107,9 +107,11 @@ def _object_storage(rails: Mapping[str, Any]) -> dict[str, Any] | None:
         if not buckets[kind] and own.get("enabled"):
             buckets[kind] = own.get("remote_directory")
             connection = connection or own.get("connection") or {}
-    if str(connection.get("provider", "")).lower() != "aws":
+    if not any(buckets.values()):
         return None
+    provider = str(connection.get("provider") or "AWS")
     found = {
+        "provider": None if provider.lower() == "aws" else provider,
         "endpoint": connection.get("endpoint"),
         "region": connection.get("region"),
         "access_key_id": connection.get("aws_access_key_id"),

@@ -251,11 +251,17 @@ def _slug_of_api_url(column: str, place: int) -> tuple[str, Rule]:
         if not r.catalog.has("project_error_tracking_settings", "api_url"):
             return r.column("project_error_tracking_settings", column, t)
         slug = f"(regexp_match({t}.api_url, '/api/0/projects/([^/]+)/([^/]+)'))[{place}]"
-        # String#titleize: dashes and underscores become blanks, words start with a capital.
-        titled = f"to_json(initcap(btrim(regexp_replace({slug}, '[-_]+', ' ', 'g'))))::text"
+        titled = f"to_json({titleised(slug)})::text"
         return r.default("project_error_tracking_settings", column, t, titled)
 
     return f"project_error_tracking_settings.{column}", rule
+
+
+def titleised(slug: str) -> str:
+    """ActiveSupport's ``titleize``: capitals within a word begin a new one, an ``_id`` at the end goes."""
+    apart = f"regexp_replace({slug}, '(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z0-9])(?=[A-Z])', ' ', 'g')"
+    words = f"ltrim(translate(lower({apart}), '-_', '  '))"
+    return f"initcap(regexp_replace({words}, ' id$', ''))"
 
 
 def _branch_name(_: Renderer, t: str) -> str | None:

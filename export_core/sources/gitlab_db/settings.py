@@ -69,6 +69,8 @@ class ObjectStorage:
     profile: str | None = None
     access_key_id: str | None = None
     secret_access_key: str | None = field(default=None, repr=False)
+    provider: str | None = None
+    """Whose storage it is, in GitLab's words; None or ``AWS`` for all that speak S3. No other can be read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ def _free(name: str, value: Any) -> Rule:
 
 
 def _weight(row: Row, context: Context) -> Any:
-    kind = context.tables.one("work_item_types", "id", row["work_item_type_id"]) or {}
+    kind = context.tables.one("work_item_types", "id", row.get("work_item_type_id")) or {}
     weightless = kind.get("base_type") == 1 or context.license == "free"
     return None if weightless and context.license != "ce" else row["weight"]
 

@@ -19,6 +19,7 @@ from export_core.sources import build
 from export_core.sources.gitlab_db import omnibus
 from export_core.sources.gitlab_db.configured import gitlab_settings
 from export_core.sources.gitlab_db.connections import connect
+from export_core.sources.gitlab_db.object_storage import Objects
 from export_core.sources.gitlab_db.settings import GitlabSettings
 from export_core.workspace import Home
 from tests.export_core.sources.gitlab_db_files.world import World, put
@@ -266,6 +267,23 @@ class TestOmnibus:
         source: Any = omnibus.build("omnibus", {"root": str(root)}, Home(tmp_path))
         assert conninfo_to_dict(source.settings.databases.main) == {"dbname": "old", "host": "db"}
         assert source.settings.object_storage.buckets == {"lfs": "lfs-b"}
+
+    @pytest.mark.parametrize(
+        ("provider", "way"), [("Google", "storage.googleapis.com"), ("AzureRM", "gateway")]
+    )
+    def test_a_storage_that_does_not_speak_s3(
+        self, root: Path, tmp_path: Path, provider: str, way: str
+    ) -> None:
+        etc = root / "var/opt/gitlab/gitlab-rails/etc"
+        put(etc / "database.yml", b"production:\n  database: old\n  host: db\n")
+        store = {
+            "enabled": True, "connection": {"provider": provider}, "objects": {"uploads": {"bucket": "up"}}
+        }  # fmt: skip
+        put(etc / "gitlab.yml", yaml.safe_dump({"production": {"object_store": store}}).encode())
+        source: Any = omnibus.build("omnibus", {"root": str(root)}, Home(tmp_path))
+        with pytest.raises(SourceUnavailable, match=provider) as error:
+            Objects(source.settings.object_storage).check("uploads")
+        assert way in (error.value.hint or "")
 
     def test_no_omnibus_and_broken_files(self, root: Path, tmp_path: Path) -> None:
         with pytest.raises(SourceUnavailable, match="no Omnibus"):
