@@ -38,6 +38,11 @@ SELECT current_setting('hot_standby_feedback'), current_setting('max_standby_str
   current_setting('max_standby_archive_delay'), EXISTS (SELECT FROM pg_stat_wal_receiver)
 """
 """Feedback reaches the primary only from a replica that streams; one that is fed by files has none."""
+_LICENCES = {
+    "ce": "none in the database: values are exported as they are stored (license = ce)",
+    "licensed": "there is one: values are exported as it makes them (license = licensed); whether it has expired"
+    " cannot be read, set license = free if so",
+}
 _GITLAB = ("projects", "routes", "namespaces")
 
 
@@ -171,7 +176,10 @@ def _contents(
     refused = _refused(catalog, connection)
     yield _privileges(name, refused, catalog, connection)
     if name == "main" and not refused:
+        asked = seen.settings.rules.license
         seen.settings = replace(seen.settings, rules=resolved_rules(connection, seen.settings.rules))
+        if asked == "auto":
+            yield Check("licence", "ok", _LICENCES[seen.settings.rules.license])
         if said := push_policies.said_by_doctor(connection, catalog, seen.settings.rules):
             yield Check("security policies", *said)
         yield from checks_files.found_in_database(seen.settings, connection, catalog, work_directory)

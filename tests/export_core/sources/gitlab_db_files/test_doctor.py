@@ -179,6 +179,16 @@ class TestFiles:
         world.run("DELETE FROM project_statistics WHERE project_id = %s", shell.project_id)
 
 
+def test_what_licence_rules_apply(world: World) -> None:
+    assert "license = ce" in found(world.source())["licence"].message
+    assert "licence" not in found(world.source(license="free"))
+    world.insert("licenses", data="x", created_at="2026-01-01", updated_at="2026-01-01")
+    try:
+        assert "license = licensed" in found(world.source())["licence"].message
+    finally:
+        world.run("DELETE FROM licenses")
+
+
 def test_a_replica_that_cancels_queries() -> None:
     """Said from the settings of a server that streams (the last word), or that is fed by files."""
 
