@@ -40,8 +40,8 @@ SELECT current_setting('hot_standby_feedback'), current_setting('max_standby_str
 """Feedback reaches the primary only from a replica that streams; one that is fed by files has none."""
 _LICENCES = {
     "ce": "none in the database: values are exported as they are stored (license = ce)",
-    "licensed": "there is one: values are exported as it makes them (license = licensed); whether it has expired"
-    " cannot be read, set license = free if so",
+    "licensed": "there is one: values are exported as it makes them (license = licensed); whether it has"
+    " expired cannot be read, set license = free if so",
 }
 _GITLAB = ("projects", "routes", "namespaces")
 
