@@ -41,8 +41,8 @@ from export_core.segment import SegmentDamaged, read_blocks
 from export_core.source import Part, Reader
 
 CHECKPOINT_MIN, CHECKPOINT_MAX = 1 << 20, 64 << 20
-_CHECKPOINT_SHARE = 32
-"""Checkpoints come every 32nd of the archive: with chunks of a few per cent, and one checkpoint under way
+_CHECKPOINT_SHARE = 40
+"""Checkpoints come every 40th of the archive: with chunks of a few per cent, and one checkpoint under way
 while the next bytes are written, the disk then holds less than 1.1 archives at any time."""
 
 
