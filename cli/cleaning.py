@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,19 +14,14 @@ from export_core.job import JobStatus
 from export_core.removal import Result, Tools, apply_cleanup, look_around
 
 if TYPE_CHECKING:
-    from cli.config import Retention
     from cli.wiring import Wiring
     from export_core.job import Job
+    from export_core.retention import Retention
 
 
 def policy_of(retention: Retention) -> Policy:
     """The rules of config.toml."""
-    return Policy(
-        archives=retention.archives,
-        jobs=retention.jobs,
-        expire_unfinished=retention.expire_unfinished,
-        keep_last=retention.keep_last,
-    )
+    return Policy(**asdict(retention))
 
 
 def plan(wires: Wiring, policy: Policy) -> list[Removal]:

@@ -28,6 +28,7 @@ from typing import Any
 
 from export_core.errors import UsageError
 from export_core.quantities import parse_duration
+from export_core.retention import Retention
 from export_core.sources import SOURCES, check_settings
 
 
@@ -42,16 +43,6 @@ class SourceConfig:
     def stored(self) -> dict[str, Any]:
         """What is kept with a job, so that a resume opens the very same source."""
         return {"kind": self.kind, **self.settings}
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """How long things are kept by ``clean`` and ``work``."""
-
-    archives: timedelta = timedelta(hours=24)
-    jobs: timedelta = timedelta(days=7)
-    expire_unfinished: timedelta = timedelta(hours=24)
-    keep_last: int = 0
 
 
 EMBEDDED = SourceConfig("embedded", "embedded")
@@ -69,7 +60,7 @@ class Config:
     notify: tuple[str, ...] = ()
     to: str | None = None
     """Where exports go that do not say; from the environment alone, as it may be a signed URL."""
-    retention: Retention = Retention()
+    retention: Retention = field(default_factory=Retention)
     sources: Mapping[str, SourceConfig] = field(default_factory=lambda: {EMBEDDED.name: EMBEDDED})
 
     def find_source(self, name: str | None) -> SourceConfig:

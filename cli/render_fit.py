@@ -16,7 +16,7 @@ _LEAST = 12
 """Cells below which a text says nothing."""
 
 
-class Cut:
+class OneLine:
     """A text in one line. Where room is short an ellipsis takes its middle, or its end (``keep_start``)."""
 
     def __init__(self, text: str, style: str = "", *, keep_start: bool = False) -> None:

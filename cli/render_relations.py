@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from cli.render_fit import Cut, widths
+from cli.render_fit import OneLine, widths
 from export_core.job import PartStatus, RelationState
 from export_core.quantities import human_bytes, human_count, human_seconds
 
@@ -95,7 +95,7 @@ def _drawn(
     for place, relation in enumerate(relations):
         style = PART_STYLES[relation.status]
         when = [Text(bars[place], style=style)] if any(bars) else []
-        table.add_row(Cut(relation.name, style), *rows[place], *when)
+        table.add_row(OneLine(relation.name, style), *rows[place], *when)
     return table
 
 

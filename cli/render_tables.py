@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.render import age, destination, duration, one_line, relations_of
-from cli.render_fit import Cut, printable
+from cli.render_fit import OneLine, printable
 from cli.render_relations import RelationsTable
 from export_core.job import Job, JobStatus
 from export_core.quantities import exact_bytes, human_bytes
@@ -45,7 +45,7 @@ class JobsTable:
         names = [name for name, least in _JOB_COLUMNS.items() if options.max_width >= least]
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in names:
-            heading = Cut(name, keep_start=True)
+            heading = OneLine(name, keep_start=True)
             table.add_column(heading, justify="right" if name in _RIGHT else "left", no_wrap=name in _RIGHT)
         for job in self.jobs:
             cells = _job_cells(job, self.now)
@@ -65,7 +65,7 @@ def _job_cells(job: Job, now: datetime) -> dict[str, RenderableType]:
         "took": duration(job, now),
         "size": human_bytes(job.archive.size) if job.archive else "",
         "status": _status(job),
-        "project": Cut(job.project),
+        "project": OneLine(job.project),
         "destination or error": _whereabouts(job),
     }
 
@@ -77,10 +77,10 @@ def _status(job: Job) -> Text:
 
 def _whereabouts(job: Job) -> RenderableType:
     if job.error is not None:
-        return Cut(one_line(job.error.message), "red", keep_start=True)
+        return OneLine(one_line(job.error.message), "red", keep_start=True)
     if job.archive_removed_at is not None:
-        return Cut("archive removed", "bright_black")
-    return Cut(destination(job))
+        return OneLine("archive removed", "bright_black")
+    return OneLine(destination(job))
 
 
 def job_view(job: Job, now: datetime) -> RenderableType:

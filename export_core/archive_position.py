@@ -114,8 +114,8 @@ def missing_parts(
     archive that still is what ``checkpoint`` says. Reads all of both. A deferred part counts only when
     ``segments`` has it (it was staged, for an archive that is only streamed).
     """
-    wanted = [part for part in request.plan.parts if not part.deferred or _key(part) in segments]
-    lost = [part for part in wanted if _key(part) not in segments]
+    wanted = [part for part in request.plan.parts if not part.deferred or part.key in segments]
+    lost = [part for part in wanted if part.key not in segments]
     if lost:  # then no archive can have been begun
         return [part for part in wanted if part in lost or not _sound(request, segments, part, check_stop)]
     items = assemble(request, segments)
@@ -127,7 +127,7 @@ def missing_parts(
     if begun:
         held.add(begun.key)
     damaged = [
-        part for part in wanted if _key(part) not in held and not _sound(request, segments, part, check_stop)
+        part for part in wanted if part.key not in held and not _sound(request, segments, part, check_stop)
     ]
     # Redone, a part may have another length than the one that the archive already tells of its member.
     spoilt = any(part.member in _begun_members(items, position) for part in damaged)
@@ -136,13 +136,9 @@ def missing_parts(
     return damaged
 
 
-def _key(part: Part) -> tuple[str, int]:
-    return part.relation, part.number
-
-
 def _sound(request: ArchiveRequest, segments: Segments, part: Part, check_stop: Callable[[], None]) -> bool:
     check_stop()
-    return check_segment(request.workspace, segments[_key(part)])
+    return check_segment(request.workspace, segments[part.key])
 
 
 def _usable(

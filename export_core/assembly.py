@@ -15,10 +15,10 @@ from export_core import tarball
 from export_core.compression import GZIP_HEADER, Piece, crc32_combine, gzip_trailer, make_piece
 from export_core.errors import ExportFailed, RelationFailed
 from export_core.segment import Segment
-from export_core.source import Part, Plan
+from export_core.source import Part, PartKey, Plan
 from export_core.workspace import Workspace
 
-Segments = Mapping[tuple[str, int], Segment]
+Segments = Mapping[PartKey, Segment]
 """Finished segments by relation and part number."""
 
 
@@ -70,7 +70,7 @@ class DeferredItem:
     @property
     def identity(self) -> bytes:
         """What tells it from another, for the digest of a layout."""
-        return repr((self.part.relation, self.part.number)).encode()
+        return repr(self.part.key).encode()
 
 
 Item = Literal | SegmentItem | DeferredItem
@@ -114,7 +114,7 @@ def layout_digests(request: ArchiveRequest, items: Sequence[Item]) -> list[str]:
 
 
 def _loose_item(part: Part, segments: Segments) -> Item:
-    if part.deferred and (part.relation, part.number) not in segments:
+    if part.deferred and part.key not in segments:
         return DeferredItem(part)
     segment = _segment(part, segments)
     if segment.raw_size % tarball.BLOCK:
@@ -131,7 +131,7 @@ def _member_items(member: str, segments: list[Segment], mtime: int, level: int) 
 
 
 def _segment(part: Part, segments: Segments) -> Segment:
-    segment = segments.get((part.relation, part.number))
+    segment = segments.get(part.key)
     if segment is None:
         raise ExportFailed(
             f"relation {part.relation} has no segment for part {part.number}", hint="run: packmule resume"

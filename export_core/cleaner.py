@@ -15,6 +15,7 @@ from pathlib import PurePath
 
 from export_core.job import UNFINISHED, Job, JobStatus
 from export_core.quantities import short_duration
+from export_core.retention import Retention
 
 LIVING = (JobStatus.QUEUED, JobStatus.STARTED)
 
@@ -52,14 +53,9 @@ class Removal:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """How long things are kept; ages count from the last sign of life in the store."""
+class Policy(Retention):
+    """What one clean-up removes."""
 
-    archives: timedelta = timedelta(hours=24)
-    jobs: timedelta = timedelta(days=7)
-    expire_unfinished: timedelta = timedelta(hours=24)
-    keep_last: int = 0
-    """Archives kept per project, whatever their age."""
     failed: bool = False
     """Remove failed jobs, whatever their age."""
     everything: bool = False

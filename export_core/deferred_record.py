@@ -26,7 +26,7 @@ class PartsInArchive:
 
     def begin(self, part: Part) -> None:
         """A part is being read; whatever was recorded of it, the archive does not hold it any more."""
-        self.store.requeue_parts(self.job_id, [(part.relation, part.number)])
+        self.store.requeue_parts(self.job_id, [part.key])
         self.store.start_part(self.job_id, part.relation, part.number, _PLANNED_ON)
         self.listener(PartStarted(self.job_id, part.relation, part.number))
 
@@ -47,7 +47,7 @@ class PartsInArchive:
     def done_unseen(self, plan: Plan, open_reader: Callable[[], Reader], mtime: int) -> None:
         """Mark the parts whose end an interrupted run reached without being able to say so."""
         marked = self.store.finished_parts(self.job_id)
-        unseen = [part for part in plan.parts if part.deferred and (part.relation, part.number) not in marked]
+        unseen = [part for part in plan.parts if part.deferred and part.key not in marked]
         if unseen:
             with closing(open_reader()) as reader:
                 for part in unseen:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from export_core.archive import ArchiveTools, write_archive
 from export_core.archive_stream import FileArchive, SegmentArchive
-from export_core.assembly import ArchiveRequest, Segments
+from export_core.assembly import Segments
 from export_core.delivery import Archive, Delivery, DeliveryContext, Strategy
 from export_core.errors import Cancelled, ExportFailed, Interrupted, PackmuleError
 from export_core.estimate import estimate
@@ -29,8 +29,9 @@ from export_core.heartbeat import heartbeat
 from export_core.job import ArchiveInfo, ErrorInfo, Job, JobRequest, Owner, Phase, StrategyChoice
 from export_core.ownership import current_owner
 from export_core.parts_run import PartsRun
-from export_core.progress_record import JobCheckpoint, fingerprint_of, member_time
-from export_core.source import Source
+from export_core.progress_record import JobCheckpoint, archive_request, fingerprint_of
+from export_core.quantities import human_bytes
+from export_core.source import Plan, Source
 from export_core.stop import Stop, StopReason, error_for
 from export_core.store import JobStore
 from export_core.workers import worker_threads
@@ -109,13 +110,7 @@ class Exporter:
             if self._reused(job, owner, strategy, fingerprint):
                 return True
             self._phase(job, Phase.ARCHIVING)
-            request = ArchiveRequest(
-                job.id,
-                plan,
-                self.home.job(job.id),
-                member_time(self.store, job),
-                job.request.compression_level,
-            )
+            request = archive_request(self.store, job, plan, self.home.job(job.id))
             if strategy.wants_file:
                 record = run.record()
                 tools = ArchiveTools(
@@ -143,8 +138,9 @@ class Exporter:
         strategy.check(job, expected)
         free = shutil.disk_usage(self.home.root).free
         if free < expected:
+            wanted, left = human_bytes(expected), human_bytes(free)
             raise ExportFailed(
-                f"the archive takes about {expected >> 20} MiB, {self.home.root} has {free >> 20} MiB left",
+                f"the archive takes about {wanted}, {self.home.root} has {left} left",
                 hint="make room, or set PACKMULE_HOME to a larger disk",
             )
 
@@ -215,14 +211,14 @@ class Exporter:
         if made["path"] is not None:
             return FileArchive(workspace.archive, made["size"], made["sha256"], name)
         segments = self._segments(job)
-        return SegmentArchive(self._request(job), segments, file_name=name, sha256=made["sha256"])
+        request = archive_request(self.store, job, self._plan(job), workspace)
+        return SegmentArchive(request, segments, file_name=name, sha256=made["sha256"])
 
-    def _request(self, job: Job) -> ArchiveRequest:
+    def _plan(self, job: Job) -> Plan:
         plan = self.store.load_plan(job.id)
         if plan is None:
             raise ExportFailed(f"job {job.id} has lost its plan", hint=f"packmule resume {job.id} --restart")
-        level = job.request.compression_level
-        return ArchiveRequest(job.id, plan, self.home.job(job.id), member_time(self.store, job), level)
+        return plan
 
     def _segments(self, job: Job) -> Segments:
         return PartsRun.finished(self.store, job.id)

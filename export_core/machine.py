@@ -13,10 +13,10 @@ from pathlib import Path
 
 from export_core import git
 from export_core.errors import SourceUnavailable
-from export_core.source import Check
+from export_core.source import Check, CheckStatus
 from export_core.workspace import Home
 
-OK, WARNING, FAILED = "ok", "warning", "failed"
+OK, WARNING, FAILED = CheckStatus.OK, CheckStatus.WARNING, CheckStatus.FAILED
 
 LITTLE_ROOM = 1 << 30
 """Free bytes under which hardly any export fits."""

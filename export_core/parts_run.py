@@ -8,20 +8,18 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 from export_core.archive_position import missing_parts
-from export_core.assembly import ArchiveRequest, Segments
+from export_core.assembly import Segments
 from export_core.deferred_record import PartsInArchive
 from export_core.errors import JobConflict, RelationFailed
 from export_core.events import Listener, PartFinished, PartStarted, RelationPlanned, WarningRaised
 from export_core.job import Job, Phase, SnapshotInfo
-from export_core.progress_record import member_time
+from export_core.progress_record import archive_request, member_time
 from export_core.segment import Segment
-from export_core.source import Part, Plan, Reader, Selection, Snapshot, Source, cancel
+from export_core.source import Part, PartKey, Plan, Reader, Selection, Snapshot, Source, cancel
 from export_core.stop import Stop, interrupting
 from export_core.store import JobStore
 from export_core.workers import Finished, PartWork, PartWorkers
 from export_core.workspace import Workspace
-
-PartKey = tuple[str, int]
 
 
 class PartsRun:
@@ -84,9 +82,7 @@ class PartsRun:
         """Export what is not finished. ``stage_files``: deferred files too, into segments."""
         segments = self.finished(self._store, self._job.id)
         todo = [
-            part
-            for part in plan.parts
-            if (part.relation, part.number) not in segments and (stage_files or not part.deferred)
+            part for part in plan.parts if part.key not in segments and (stage_files or not part.deferred)
         ]
         mtime = member_time(self._store, self._job)
         work = PartWork(self._workspace, self._job.request.compression_level, mtime, self._stop.check)
@@ -125,7 +121,7 @@ class PartsRun:
         """Go on with a stored plan; a new snapshot only when something has still to be read."""
         job = self._job
         self._store.requeue_parts(job.id)
-        self._store.requeue_parts(job.id, [(part.relation, part.number) for part in lost])
+        self._store.requeue_parts(job.id, [part.key for part in lost])
         last = job.snapshots[-1]
         self._token, self._number = last.token, last.number
         self.fingerprint = last.details.get("fingerprint")
@@ -156,7 +152,7 @@ class PartsRun:
         """
         if not lost or self._source.exact_after_resume:
             return False
-        gone = {(part.relation, part.number) for part in lost}
+        gone = {part.key for part in lost}
         kept = any(key not in gone for key in self.finished(self._store, self._job.id))
         return self._job.request.strict or not kept
 
@@ -176,9 +172,7 @@ class PartsRun:
 
     def _lost(self, plan: Plan) -> list[Part]:
         """Parts that have to be read, for the first time or again."""
-        mtime = member_time(self._store, self._job)
-        level = self._job.request.compression_level
-        request = ArchiveRequest(self._job.id, plan, self._workspace, mtime, level)
+        request = archive_request(self._store, self._job, plan, self._workspace)
         checkpoint = self._store.load_checkpoint(self._job.id, "archive")
         return missing_parts(request, self.finished(self._store, self._job.id), checkpoint, self._stop.check)
 
@@ -198,7 +192,7 @@ class PartsRun:
         done = self.finished(self._store, self._job.id)
         for relation in plan.relations:
             parts = [part for part in plan.parts if part.relation == relation]
-            ready = [done[key] for part in parts if (key := (part.relation, part.number)) in done]
+            ready = [done[part.key] for part in parts if part.key in done]
             counts = [part.lines for part in parts if part.lines is not None]
             self._listener(
                 RelationPlanned(

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from export_core.assembly import Segments
+from export_core.assembly import ArchiveRequest, Segments
 from export_core.errors import UsageError
 from export_core.job import Job
 from export_core.segment import Segment
 from export_core.source import Plan
 from export_core.store import JobStore
+from export_core.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,12 @@ class JobCheckpoint:
     def save(self, value: Mapping[str, Any]) -> None:
         """Replace it, durably."""
         self.store.save_checkpoint(self.job_id, self.name, value)
+
+
+def archive_request(store: JobStore, job: Job, plan: Plan, workspace: Workspace) -> ArchiveRequest:
+    """What the job's archive is made of."""
+    level = job.request.compression_level
+    return ArchiveRequest(job.id, plan, workspace, member_time(store, job), level)
 
 
 def member_time(store: JobStore, job: Job) -> int:
@@ -69,7 +76,7 @@ def fingerprint_of(plan: Plan, segments: Segments) -> str:
     """
     digest = hashlib.sha256()
     for part in plan.parts:
-        content = part.payload if part.deferred else _content(segments[part.relation, part.number])
+        content = part.payload if part.deferred else _content(segments[part.key])
         identity = [part.relation, part.number, part.member, content]
         digest.update(json.dumps(identity, sort_keys=True).encode())
     return digest.hexdigest()

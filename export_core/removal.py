@@ -26,7 +26,7 @@ TAKEN_AWAY = ".removing-"
 """Begins the name of a work directory that is being deleted; nobody looks into it any more."""
 
 
-class Records(Protocol):
+class RemovalRecords(Protocol):
     """What the carrying out asks of the job store (see ``JobStore``)."""
 
     def retire(self, job_id: int, error: ErrorInfo, take_away: Callable[[], object]) -> None:
@@ -47,7 +47,7 @@ class Tools:
     """What removals work with."""
 
     home: Home
-    records: Records
+    records: RemovalRecords
     abandon: Callable[[int], None]
     """Removes what a job's unfinished delivery left at its destination, and forgets its checkpoint."""
     stop_embedded: Callable[[], object]

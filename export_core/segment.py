@@ -25,6 +25,7 @@ from export_core.atomic import (
     write_all,
 )
 from export_core.errors import ExportFailed
+from export_core.source import PartKey
 from export_core.workspace import Workspace
 
 CHUNK_MIN, CHUNK_MAX = 3 << 20, 128 << 20
@@ -63,7 +64,7 @@ class Segment:
     of; empty for a part that has no files of its own."""
 
     @property
-    def key(self) -> tuple[str, int]:
+    def key(self) -> PartKey:
         """Relation and number, as a plan names the part."""
         return self.relation, self.part
 

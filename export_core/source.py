@@ -12,9 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, BinaryIO, Protocol, Self, runtime_checkable
 
 from export_core.errors import PackmuleError
+
+PartKey = tuple[str, int]
+"""What names a part in its job: relation and number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,11 @@ class Part:
     lines: int | None = None
     """Records it must hold according to the snapshot; checked against what was written."""
     deferred: bool = False
+
+    @property
+    def key(self) -> PartKey:
+        """Its name in the job."""
+        return self.relation, self.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,19 +84,28 @@ class ArchiveFile:
     """Expected digest in hex (LFS objects); checked while the bytes go by."""
 
 
+class CheckStatus(StrEnum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One line of ``packmule doctor``."""
 
     name: str
-    status: str
-    """``ok``, ``warning`` or ``failed``."""
+    status: CheckStatus
     message: str
 
     @classmethod
     def failure(cls, name: str, error: PackmuleError) -> Self:
         """What could not even be looked at, and what to do about it."""
-        return cls(name, "failed", f"{error.message}; {error.hint}" if error.hint else error.message)
+        return cls(
+            name, CheckStatus.FAILED, f"{error.message}; {error.hint}" if error.hint else error.message
+        )
 
 
 class Sink(Protocol):

@@ -29,9 +29,8 @@ from export_core.job import (
     Phase,
     SnapshotInfo,
 )
-from export_core.source import Part, Plan
+from export_core.source import Part, PartKey, Plan
 from export_core.store_database import Database
-from export_core.store_parts import PartKey
 from export_core.store_rows import archive_values, error_values, to_json
 from export_core.timestamps import to_text, utc_now
 

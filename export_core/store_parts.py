@@ -9,10 +9,9 @@ from typing import Any
 
 from export_core.errors import JobConflict
 from export_core.job import PartStatus, SnapshotInfo
-from export_core.source import Part, Plan
+from export_core.source import Part, PartKey, Plan
 from export_core.store_rows import part_from_row, to_json
 
-PartKey = tuple[str, int]
 """Relation and number."""
 
 PART_SUMS = """

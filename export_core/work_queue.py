@@ -20,7 +20,7 @@ HOPELESS = (UsageError.__name__, NotFound.__name__)
 """Kinds of errors that another try cannot mend."""
 
 
-class Records(Protocol):
+class QueueRecords(Protocol):
     """What is asked of the job store (see ``JobStore``)."""
 
     def get(self, job_id: int) -> Job:
@@ -43,7 +43,7 @@ class Records(Protocol):
 class WorkQueue:
     """The queue as one ``packmule work`` sees it: each job once, but for retries of failed ones."""
 
-    def __init__(self, records: Records, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, records: QueueRecords, clock: Callable[[], datetime] = utc_now) -> None:
         self._records = records
         self._clock = clock
         self._tried: dict[int, int] = {}

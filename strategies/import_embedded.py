@@ -10,9 +10,10 @@ from typing import Any, ClassVar, Self
 
 from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext
 from export_core.errors import DestinationUnusable, UsageError
+from export_core.gitlab.paths import check_full_path
 from export_core.job import Job
 from strategies.keeping import forget_kept, kept_on_failure
-from strategies.project_path import check_full_path, taken
+from strategies.project_path import taken
 from strategies.surroundings import Surroundings
 from strategies.words import Words
 

@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 
 from export_core.delivery import Archive, Checkpoint, Delivery, DeliveryContext, Strategy
 from export_core.errors import PackmuleError, UsageError
+from export_core.gitlab.paths import check_full_path
 from export_core.job import Job
 from strategies.gitlab_api import GitlabServer, require_gitlab
 from strategies.gitlab_import import GitlabImport, Start, delivery, inner_checkpoint
 from strategies.keeping import forget_kept, kept_on_failure
 from strategies.masking import mask_url
-from strategies.project_path import check_full_path, taken
+from strategies.project_path import taken
 from strategies.rate_limit import RateLimit
 from strategies.reach import check_url
 from strategies.surroundings import Surroundings

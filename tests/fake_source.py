@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from export_core.errors import NotFound, RelationFailed, SourceInterrupted, SourceUnavailable
-from export_core.source import ArchiveFile, Check, Part, Plan, Selection, Sink
+from export_core.source import ArchiveFile, Check, CheckStatus, Part, Plan, Selection, Sink
 from export_core.sources import SOURCES, SourceKind
 from export_core.workspace import Home
 
@@ -105,8 +105,9 @@ class FakeSource:
         return nullcontext()
 
     def checks(self) -> Iterable[Check]:
-        yield Check("reachable", "failed" if Control(self.control).has("refuse") else "ok", "a fake")
-        yield Check("speed", "warning", "nobody knows")
+        refused = Control(self.control).has("refuse")
+        yield Check("reachable", CheckStatus.FAILED if refused else CheckStatus.OK, "a fake")
+        yield Check("speed", CheckStatus.WARNING, "nobody knows")
 
     def projects(self, group: str | None) -> Iterable[str]:
         """For ``--group`` and ``--all``."""

@@ -25,10 +25,11 @@ ARROWS: Mapping[str, tuple[str, ...]] = {
 """Folder -> the folders that it may import."""
 
 STRATEGIES_MAY_USE = tuple(
-    f"export_core.{name}" for name in ("errors", "events", "job", "atomic", "delivery", "quantities")
+    f"export_core.{name}"
+    for name in ("errors", "events", "job", "atomic", "delivery", "quantities", "gitlab.paths")
 )
 """Of the core. ``delivery`` holds the protocols, ``atomic`` is the one door for writing files, ``quantities``
-has sizes and times read as everywhere else."""
+has sizes and times read as everywhere else, ``gitlab.paths`` says which paths projects can have."""
 
 CORE_OUTSIDE_SOURCES = ("export_core.sources",)
 """The engine knows sources by their protocols only; the dict in ``export_core/sources`` is for cli/wiring."""

@@ -19,7 +19,7 @@ from export_core.quantities import human_bytes, parse_duration
 from export_core.removal import Result
 
 if TYPE_CHECKING:
-    from cli.config import Retention
+    from export_core.retention import Retention
 
 EXAMPLES = ("packmule clean --dry-run", "packmule clean --older-than 12h --keep-last 1 --failed --yes")
 

@@ -10,11 +10,11 @@ import typer
 from cli.requests import with_settings
 from cli.wiring import Wiring, wiring
 from export_core.errors import PackmuleError, SourceUnavailable
-from export_core.source import Check
+from export_core.source import Check, CheckStatus
 
 EXAMPLES = ("packmule doctor", "packmule doctor --source production --json")
 
-MARKS = {"ok": "ok     ", "warning": "warning", "failed": "FAILED "}
+MARKS = {CheckStatus.OK: "ok     ", CheckStatus.WARNING: "warning", CheckStatus.FAILED: "FAILED "}
 
 
 def doctor(
@@ -36,7 +36,7 @@ def doctor(
     wires = wiring(ctx)
     chosen = with_settings(wires.config.find_source(source), source_option or ())
     groups = {"machine": list(_machine(wires)), chosen.name: list(_source(wires, chosen))}
-    failed = sum(check.status == "failed" for checks in groups.values() for check in checks)
+    failed = sum(check.status is CheckStatus.FAILED for checks in groups.values() for check in checks)
     if json:
         wires.print_json(_document(chosen.name, groups, healthy=not failed))
     else:
@@ -77,4 +77,4 @@ def _show(wires: Wiring, groups: dict[str, list[Check]]) -> None:
     for group, checks in groups.items():
         wires.out(f"{group}:" if group == "machine" else f"source {group}:")
         for check in checks:
-            wires.out(f"  {MARKS.get(check.status, check.status)}  {check.name}: {check.message}")
+            wires.out(f"  {MARKS[check.status]}  {check.name}: {check.message}")

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from cli.render import age, cleanup_json, destination, duration, removal_line
-from cli.render_fit import Cut, printable, shortened
+from cli.render_fit import OneLine, printable, shortened
 from cli.render_relations import RelationsTable, timeline
 from cli.render_tables import job_view, jobs_table
 from export_core.cleaner import Removal, RemovalKind
@@ -143,7 +143,7 @@ def test_a_shortened_text_fits_and_keeps_both_ends(text: str) -> None:
 
 def test_what_could_steer_a_terminal_is_shown_as_an_escape() -> None:
     assert printable("a\x1b[31m\n\udcff ü") == r"a\x1b[31m\n\udcff ü"
-    assert drawn(Cut("x" * 12), 9, "ascii") == ["xx...xxxx"]
+    assert drawn(OneLine("x" * 12), 9, "ascii") == ["xx...xxxx"]
 
 
 def a_job(number: int, **more: Any) -> Job:

@@ -399,7 +399,6 @@ def test_a_refused_remote_import_does_not_show_the_url(gitlab: FakeGitlab, archi
     [
         ("https://gitlab.example.com/project", "names no group"),
         ("https://gitlab.example.com/", "names no group"),
-        ("https://gitlab.example.com/group/.hidden", "cannot be part"),
         ("https://gitlab.example.com/group/new.git", "cannot be part"),
         ("https://gitlab.example.com/group//new", "cannot be part"),
         ("https://oauth2:planted@gitlab.example.com/group/new", "more than an address"),

@@ -13,6 +13,7 @@ from export_core.archive_reader import Extracted, check_file, extracted
 from export_core.archive_rules import DEFAULT_LIMITS, Limits
 from export_core.errors import ArchiveInvalid, DestinationUnusable
 from export_core.gitlab import layout
+from export_core.gitlab.paths import check_full_path
 from export_core.sources.embedded.instance import EmbeddedInstance
 from export_core.sources.embedded.loader_files import FileLoader
 from export_core.sources.embedded.loader_ids import Ids, Scan, advance, pipeline_ids, reserve, scan
@@ -24,7 +25,7 @@ from export_core.sources.embedded.loader_rows import RowSender
 from export_core.sources.embedded.loader_shared import SharedRows
 from export_core.sources.embedded.loader_tree import TreeLoader
 from export_core.sources.embedded.loader_work import WorkDirectory, undo_abandoned, work_directory
-from export_core.sources.embedded.namespaces import ProjectShell, check_path, create_project_shell
+from export_core.sources.embedded.namespaces import ProjectShell, create_project_shell
 from export_core.verify_tree import decode
 
 if TYPE_CHECKING:
@@ -34,10 +35,13 @@ _BROKEN = (TypeError, ValueError, AttributeError, KeyError, OverflowError, Recur
 """What records of an unexpected shape lead to."""
 
 
-def check(archive: Path, as_path: str) -> None:
-    """Refuse what can be refused without the instance. Raises UsageError, NotFound, ArchiveInvalid."""
-    check_path(as_path)
+def check(archive: Path, as_path: str) -> str:
+    """Refuse what can be refused without the instance; the path as it is written. Raises UsageError,
+    NotFound, ArchiveInvalid.
+    """
+    path = check_full_path(as_path)
     check_file(archive)
+    return path
 
 
 def load_archive(
@@ -53,7 +57,7 @@ def load_archive(
     Raises UsageError for an impossible path, DestinationUnusable for one that is taken, NotFound and
     ArchiveInvalid for the archive; then nothing is changed.
     """
-    check(archive, as_path)
+    as_path = check(archive, as_path)
     if instance.project_exists(as_path):
         raise DestinationUnusable(
             f"{as_path} exists already in the embedded instance", hint="choose another path"

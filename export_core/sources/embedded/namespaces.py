@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from export_core.errors import DestinationUnusable, UsageError
+from export_core.errors import DestinationUnusable
 from export_core.gitlab import layout
+from export_core.gitlab.paths import check_full_path
 from export_core.sources.embedded.database import ORGANIZATION_ID, ROOT_USER_ID, SHARD_ID
 
 if TYPE_CHECKING:
     import psycopg
-
-_SEGMENT = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]*")
-"""Source: GitLab 18.9, Gitlab::PathRegex (which forbids the endings below, too)."""
-_FORBIDDEN_ENDINGS = (".git", ".atom", ".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +35,7 @@ def create_project_shell(connection: psycopg.Connection[Any], full_path: str) ->
     Groups that exist are used. Raises UsageError for a path that GitLab would not take, and
     DestinationUnusable when a project or group of that path exists.
     """
-    check_path(full_path)
+    full_path = check_full_path(full_path)
     *groups, path = full_path.split("/")
     traversal: tuple[int, ...] = ()
     for depth in range(1, len(groups) + 1):
@@ -56,17 +52,6 @@ def create_project_shell(connection: psycopg.Connection[Any], full_path: str) ->
     )
     _insert_project(connection, shell)
     return shell
-
-
-def check_path(full_path: str) -> None:
-    """Raise UsageError unless a path is ``group/.../project`` in the characters that GitLab allows."""
-    segments = full_path.split("/")
-    fine = all(_SEGMENT.fullmatch(name) and not name.endswith(_FORBIDDEN_ENDINGS) for name in segments)
-    if not fine or len(segments) < 2:
-        raise UsageError(
-            f"{full_path!r} is no path of a project",
-            hint="give group/project, in letters, digits, dots, dashes and underscores",
-        )
 
 
 def _group(connection: psycopg.Connection[Any], names: list[str], above: tuple[int, ...]) -> tuple[int, ...]:

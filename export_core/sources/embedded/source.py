@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from export_core.source import Check
+from export_core.source import Check, CheckStatus
 from export_core.sources.embedded.instance import EmbeddedInstance
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ class EmbeddedSource:
     def checks(self) -> Iterable[Check]:
         """Start the server if need be, and look at it as at any GitLab's database."""
         with self.instance.session():
-            yield Check("embedded instance", "ok", f"PostgreSQL runs below {self.instance.home.embedded}")
+            yield Check(
+                "embedded instance", CheckStatus.OK, f"PostgreSQL runs below {self.instance.home.embedded}"
+            )
             yield from self._gitlab().checks()
 
     def _gitlab(self) -> GitlabSource:

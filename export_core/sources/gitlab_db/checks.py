@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from export_core.errors import PackmuleError
 from export_core.quantities import listed
-from export_core.source import Check
+from export_core.source import Check, CheckStatus
 from export_core.sources.gitlab_db import checks_files, push_policies
 from export_core.sources.gitlab_db.catalog import Catalog, read_catalog
 from export_core.sources.gitlab_db.connections import connect, freeze, reason
@@ -80,7 +80,7 @@ def _database(seen: _Seen, name: str, work_directory: str | None) -> Iterator[Ch
             yield from _server(title, connection)
             yield from _contents(seen, name, connection, work_directory)
         except _errors() as exc:
-            yield Check(title, "failed", scrubbed(reason(exc), dsn))
+            yield Check(title, CheckStatus.FAILED, scrubbed(reason(exc), dsn))
 
 
 def _errors() -> type[Exception]:
@@ -97,12 +97,12 @@ def _server(title: str, connection: psycopg.Connection[Any]) -> Iterator[Check]:
     version, number, replica, role = connection.execute(query).fetchall()[0]
     said = f"PostgreSQL {text(version)} as {text(role)}"
     if number < _OLDEST_SERVER:
-        yield Check(title, "warning", f"{said}; packmule was never tried on so old a server")
+        yield Check(title, CheckStatus.WARNING, f"{said}; packmule was never tried on so old a server")
     elif replica:
-        yield Check(title, "ok", f"{said}, a replica")
+        yield Check(title, CheckStatus.OK, f"{said}, a replica")
         yield _feedback(title, connection)
     else:
-        yield Check(title, "ok", f"{said}, a primary; a read replica would keep the load off it")
+        yield Check(title, CheckStatus.OK, f"{said}, a primary; a read replica would keep the load off it")
     yield _clock(title, connection)
     yield _timeouts(title, connection)
     yield _snapshot(title, connection)
@@ -114,12 +114,12 @@ def _feedback(title: str, connection: psycopg.Connection[Any]) -> Check:
     name = "max_standby_streaming_delay" if receives else "max_standby_archive_delay"
     delay = text(streaming if receives else archive)
     if delay == "-1" or (receives and text(feedback) == "on"):
-        return Check(f"{title}: replication", "ok", "recovery does not cancel long queries")
+        return Check(f"{title}: replication", CheckStatus.OK, "recovery does not cancel long queries")
     when = "at once" if delay == "0" else f"after {delay}"
     cure = "hot_standby_feedback = on (or a longer {})" if receives else "a longer {}"
     return Check(
         f"{title}: replication",
-        "warning",
+        CheckStatus.WARNING,
         f"recovery cancels queries that are in its way {when}: set {cure.format(name)} on the replica",
     )
 
@@ -131,8 +131,8 @@ def _clock(title: str, connection: psycopg.Connection[Any]) -> Check:
     ahead = max(there - after.timestamp(), 0.0) or min(there - before.timestamp(), 0.0)
     if abs(ahead) > _CLOCK_SKEW:
         way = "ahead of" if ahead > 0 else "behind"
-        return Check(f"{title}: clock", "warning", f"{abs(ahead):.0f} s {way} this machine's")
-    return Check(f"{title}: clock", "ok", "as this machine's")
+        return Check(f"{title}: clock", CheckStatus.WARNING, f"{abs(ahead):.0f} s {way} this machine's")
+    return Check(f"{title}: clock", CheckStatus.OK, "as this machine's")
 
 
 def _timeouts(title: str, connection: psycopg.Connection[Any]) -> Check:
@@ -143,8 +143,8 @@ def _timeouts(title: str, connection: psycopg.Connection[Any]) -> Check:
     ).fetchall()
     if rows:
         left = ", ".join(f"{text(name)} = {text(value)} ms" for name, value in rows)
-        return Check(f"{title}: timeouts", "warning", f"{left} may end a long export")
-    return Check(f"{title}: timeouts", "ok", "switched off for packmule's sessions")
+        return Check(f"{title}: timeouts", CheckStatus.WARNING, f"{left} may end a long export")
+    return Check(f"{title}: timeouts", CheckStatus.OK, "switched off for packmule's sessions")
 
 
 def _snapshot(title: str, connection: psycopg.Connection[Any]) -> Check:
@@ -153,10 +153,12 @@ def _snapshot(title: str, connection: psycopg.Connection[Any]) -> Check:
     try:
         freeze(connection)
     except psycopg.Error as exc:
-        return Check(f"{title}: snapshot", "failed", reason(exc))
+        return Check(f"{title}: snapshot", CheckStatus.FAILED, reason(exc))
     finally:
         connection.execute("ROLLBACK")
-    return Check(f"{title}: snapshot", "ok", "a frozen view can be taken and shared between workers")
+    return Check(
+        f"{title}: snapshot", CheckStatus.OK, "a frozen view can be taken and shared between workers"
+    )
 
 
 def _contents(
@@ -167,7 +169,7 @@ def _contents(
     if lacking:
         yield Check(
             f"database {name}: tables",
-            "failed",
+            CheckStatus.FAILED,
             "this is no database of a GitLab, or the role may not use its schema:"
             f" no table {listed(lacking, _SHOWN)}",
         )
@@ -179,9 +181,9 @@ def _contents(
         asked = seen.settings.rules.license
         seen.settings = replace(seen.settings, rules=resolved_rules(connection, seen.settings.rules))
         if asked == "auto":
-            yield Check("licence", "ok", _LICENCES[seen.settings.rules.license])
-        if said := push_policies.said_by_doctor(connection, catalog, seen.settings.rules):
-            yield Check("security policies", *said)
+            yield Check("licence", CheckStatus.OK, _LICENCES[seen.settings.rules.license])
+        if found := push_policies.check(connection, catalog, seen.settings.rules):
+            yield found
         yield from checks_files.found_in_database(seen.settings, connection, catalog, work_directory)
 
 
@@ -191,11 +193,13 @@ def _privileges(
     if refused:
         return Check(
             f"database {name}: privileges",
-            "failed",
+            CheckStatus.FAILED,
             f"no SELECT on {listed(refused, _SHOWN)};"
             f" GRANT SELECT ON {', '.join(refused)} TO {_role(connection)}",
         )
-    return Check(f"database {name}: privileges", "ok", f"SELECT on all {len(catalog.tables)} tables")
+    return Check(
+        f"database {name}: privileges", CheckStatus.OK, f"SELECT on all {len(catalog.tables)} tables"
+    )
 
 
 def _refused(catalog: Catalog, connection: psycopg.Connection[Any]) -> list[str]:
@@ -213,5 +217,5 @@ def _role(connection: psycopg.Connection[Any]) -> str:
 def _schema(seen: _Seen) -> Check:
     missing = lacking_paths(seen.settings, seen.catalog, Knowledge())
     if missing:
-        return Check("schema", "warning", f"{len(missing)} missing: {listed(missing, _SHOWN)}")
-    return Check("schema", "ok", "every relation and attribute of GitLab 18.9 is there")
+        return Check("schema", CheckStatus.WARNING, f"{len(missing)} missing: {listed(missing, _SHOWN)}")
+    return Check("schema", CheckStatus.OK, "every relation and attribute of GitLab 18.9 is there")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from export_core import git
 from export_core.errors import PackmuleError
 from export_core.gitlab.layout import REMOTE_STORE
-from export_core.source import Check
+from export_core.source import Check, CheckStatus
 from export_core.sources.gitlab_db.catalog import Catalog
 from export_core.sources.gitlab_db.object_storage import Objects
 from export_core.sources.gitlab_db.planning import DEFAULT_GITLAB_VERSION
@@ -33,7 +33,7 @@ def places(settings: GitlabSettings) -> Iterator[Check]:
     if not storage.repositories:
         yield Check(
             "repositories",
-            "warning",
+            CheckStatus.WARNING,
             "no storage configured; --skip repository,wiki_repository,design_repository,snippets_repository",
         )
     for name, path in storage.repositories.items():
@@ -49,23 +49,23 @@ def places(settings: GitlabSettings) -> Iterator[Check]:
         if place is not None:
             yield _directory(title, Path(place))
         elif kind not in buckets:
-            yield Check(title, "warning", "neither a directory nor a bucket is configured")
+            yield Check(title, CheckStatus.WARNING, "neither a directory nor a bucket is configured")
     if settings.object_storage:
         yield from (_bucket(Objects(settings.object_storage), kind) for kind in buckets)
     if settings.gitlab_version is None and not settings.rules.stored:
         yield Check(
             "GitLab version",
-            "warning",
+            CheckStatus.WARNING,
             f"not configured; archives will say {DEFAULT_GITLAB_VERSION} (set gitlab_version)",
         )
 
 
 def _repository_storage(title: str, path: Path) -> Check:
     found = _directory(title, path)
-    if found.status == "ok" and (path / "@cluster").is_dir():
+    if found.status == CheckStatus.OK and (path / "@cluster").is_dir():
         return Check(
             title,
-            "failed",
+            CheckStatus.FAILED,
             f"{path} belongs to a Gitaly Cluster, whose paths only its own database knows",
         )
     return found
@@ -74,11 +74,13 @@ def _repository_storage(title: str, path: Path) -> Check:
 def _directory(title: str, path: Path) -> Check:
     try:
         if not path.is_dir():
-            return Check(title, "failed", f"{path} is no directory")
+            return Check(title, CheckStatus.FAILED, f"{path} is no directory")
         os.scandir(path).close()
     except OSError as exc:
-        return Check(title, "failed", f"{path} cannot be read: {exc.strerror}; run packmule as the user git")
-    return Check(title, "ok", str(path))
+        return Check(
+            title, CheckStatus.FAILED, f"{path} cannot be read: {exc.strerror}; run packmule as the user git"
+        )
+    return Check(title, CheckStatus.OK, str(path))
 
 
 def _bucket(objects: Objects, kind: str) -> Check:
@@ -86,7 +88,7 @@ def _bucket(objects: Objects, kind: str) -> Check:
         objects.check(kind)
     except PackmuleError as exc:
         return Check.failure(f"bucket of {kind}", exc)
-    return Check(f"bucket of {kind}", "ok", "reachable")
+    return Check(f"bucket of {kind}", CheckStatus.OK, "reachable")
 
 
 def found_in_database(
@@ -112,7 +114,7 @@ def _unknown_storages(settings: GitlabSettings, connection: psycopg.Connection[A
     )
     for name, count in rows.fetchall():
         message = f"{count} projects lie there, and no path is configured (repositories.{text(name)})"
-        yield Check(f"repository storage {text(name)}", "warning", message)
+        yield Check(f"repository storage {text(name)}", CheckStatus.WARNING, message)
 
 
 def _sample(settings: GitlabSettings, connection: psycopg.Connection[Any]) -> Iterator[Check]:
@@ -132,11 +134,12 @@ def _sample(settings: GitlabSettings, connection: psycopg.Connection[Any]) -> It
     try:
         there = sum(path is not None and git.exists(path) for path in paths)
     except PackmuleError as exc:
-        yield Check("repositories", "failed", exc.message)
+        yield Check("repositories", CheckStatus.FAILED, exc.message)
         return
     if paths:
         # Without statistics nobody knows whether anything was ever committed to those that are not there.
-        status = "ok" if there == len(paths) else "failed" if told and not there else "warning"
+        none = CheckStatus.FAILED if told and not there else CheckStatus.WARNING
+        status = CheckStatus.OK if there == len(paths) else none
         yield Check("repositories", status, f"{there} of the newest {len(paths)} are where the database says")
 
 
@@ -150,7 +153,9 @@ def _remote(
         query = f"SELECT EXISTS (SELECT FROM {table} WHERE {column} = {REMOTE_STORE})"
         if connection.execute(query).fetchall()[0][0]:
             yield Check(
-                f"bucket of {kind}", "warning", "files lie in object storage, and no bucket is configured"
+                f"bucket of {kind}",
+                CheckStatus.WARNING,
+                "files lie in object storage, and no bucket is configured",
             )
 
 
@@ -158,7 +163,11 @@ def _room(connection: psycopg.Connection[Any], work_directory: Path) -> Iterator
     """Segments and the archive made of them are on disk together: twice the size suffices."""
     sizes = project_sizes(connection, _BIGGEST)
     if not sizes:
-        yield Check("room", "warning", "project_statistics cannot be read: nobody knows the largest projects")
+        yield Check(
+            "room",
+            CheckStatus.WARNING,
+            "project_statistics cannot be read: nobody knows the largest projects",
+        )
         return
     place = next(path for path in (work_directory, *work_directory.parents) if path.exists())
     free = shutil.disk_usage(place).free
@@ -166,5 +175,7 @@ def _room(connection: psycopg.Connection[Any], work_directory: Path) -> Iterator
     said = f"{free / 1e9:.1f} GB free at {place}; largest projects without their rows: {listed}"
     too_big = 2 * sizes[0][1] > free
     yield Check(
-        "room", "warning" if too_big else "ok", said + ("; an export needs twice that" if too_big else "")
+        "room",
+        CheckStatus.WARNING if too_big else CheckStatus.OK,
+        said + ("; an export needs twice that" if too_big else ""),
     )

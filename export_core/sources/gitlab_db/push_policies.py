@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from export_core.source import Check, CheckStatus
 from export_core.sources.gitlab_db.catalog import Catalog
 from export_core.sources.gitlab_db.renderings import Rules
 
@@ -147,16 +148,17 @@ def _in_files(connection: psycopg.Connection[Any], catalog: Catalog, project_id:
     return bool(connection.execute(query, {"id": project_id}).fetchall()[0][0])
 
 
-def said_by_doctor(
-    connection: psycopg.Connection[Any], catalog: Catalog, rules: Rules
-) -> tuple[str, str] | None:
-    """(status, message) about such policies in the whole instance; None where there are none."""
+def check(connection: psycopg.Connection[Any], catalog: Catalog, rules: Rules) -> Check | None:
+    """What doctor says about such policies in the whole instance; None where there are none."""
+    title = "security policies"
     if decidable(catalog, rules):
         (count,) = connection.execute(_PROJECTS).fetchall()[0]
-        return ("ok", f"forbid pushing in {count} projects, and are applied") if count else None
+        said = f"forbid pushing in {count} projects, and are applied"
+        return Check(title, CheckStatus.OK, said) if count else None
     if rules.license == "licensed" and _in_files(connection, catalog, None):
-        return (
-            "warning",
+        return Check(
+            title,
+            CheckStatus.WARNING,
             "forbid pushing to branches that are named in policy repositories, which packmule does not read:"
             " allow_force_push of protected branches is exported as stored",
         )

@@ -48,7 +48,7 @@ class RelationRows:
             sink.check_stop()
             begun = time.monotonic()
             if large:
-                self._write_large(part, ids[0], sink, "its diffs are large")
+                self._write_large(part, ids[0], sink)
             else:
                 self._write_batch(part, ids, sink)
             self._pass_on_warnings(part, sink)
@@ -90,7 +90,7 @@ class RelationRows:
             lines = self._lines(part, ids)
         except Unreadable as exc:
             if len(ids) == 1:
-                self._write_large(part, ids[0], sink, str(exc))
+                self._write_large(part, ids[0], sink, refused=str(exc))
                 return
             middle = len(ids) // 2
             self._write_batch(part, ids[:middle], sink)
@@ -102,24 +102,24 @@ class RelationRows:
             if len(line) > _LONGEST_LINE:
                 _warn_of_length(part, len(line), line, sink)
 
-    def _write_large(self, part: Part, record: int, sink: Sink, why: str) -> None:
-        """Write one record piece by piece: first its diffs apart, else all its lists."""
-        ways = [oversized.child_by_child]
-        if part.relation == "merge_requests" and why == "its diffs are large":
-            ways.insert(0, oversized.with_big_diffs)
+    def _write_large(self, part: Part, record: int, sink: Sink, *, refused: str | None = None) -> None:
+        """Write one record piece by piece: its diffs apart, or, ``refused`` whole, all its lists."""
+        ways = [oversized.with_big_diffs, oversized.child_by_child]
+        if refused is not None:
+            ways.remove(oversized.with_big_diffs)
         for way in ways:
             pieces = way(self._statements, self._reader.resolver, self._node, record)
             try:
                 first = next(pieces, None)
             except Unreadable as exc:
-                why = str(exc)
+                refused = str(exc)
                 continue
             except MissingValue as exc:
                 raise _failed(part, f"record with id {record}: {exc}") from exc
             if first is not None:
                 self._write_pieces(part, record, first, pieces, sink)
             return
-        raise _failed(part, f"record with id {record} cannot be read: {why}")
+        raise _failed(part, f"record with id {record} cannot be read: {refused}")
 
     def _write_pieces(self, part: Part, record: int, first: bytes, rest: Iterator[bytes], sink: Sink) -> None:
         length = len(first)

@@ -98,13 +98,13 @@ def relation_query(renderer: Renderer, root: Node, *, pruned: bool, databases: I
     ``pruned`` adds the partition key, for batches whose rows all share one. ``databases`` are those that the
     connection sees; nodes elsewhere become markers.
     """
-    builder = _Builder(renderer, pruned, frozenset(databases))
+    builder = _Builder(renderer, frozenset(databases), pruned=pruned)
     return builder.build(root, "id, j" if root.many else "j")
 
 
 def lookup_query(renderer: Renderer, node: Node, *, databases: Iterable[str]) -> Query:
     """The statement that reads rows by id as (id, JSON text), for parents in another database."""
-    return _Builder(renderer, False, frozenset(databases)).build(node, "id, j")  # noqa: FBT003
+    return _Builder(renderer, frozenset(databases), pruned=False).build(node, "id, j")
 
 
 def order_by(renderer: Renderer, node: Node, t: str) -> str:
@@ -133,7 +133,7 @@ def conditions(renderer: Renderer, node: Node, t: str) -> list[str]:
 
 
 class _Builder:
-    def __init__(self, renderer: Renderer, pruned: bool, databases: frozenset[str]) -> None:  # noqa: FBT001
+    def __init__(self, renderer: Renderer, databases: frozenset[str], *, pruned: bool) -> None:
         self.renderer = renderer
         self.pruned = pruned
         self.databases = databases

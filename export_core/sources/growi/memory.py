@@ -8,7 +8,7 @@ from io import BytesIO
 from typing import Any
 
 from export_core.errors import UsageError
-from export_core.source import Check
+from export_core.source import Check, CheckStatus
 from export_core.sources.growi.documents import attachment, identity, page_record
 from export_core.sources.growi.pages import is_below
 from export_core.sources.growi.records import Attachment, PageRecord, StoredFile, Viewer
@@ -91,7 +91,7 @@ class MemoryStore:
 
     def checks(self) -> Iterable[Check]:
         """See WikiStore."""
-        return [Check("wiki", "ok", f"{len(self._collections['pages'])} pages in memory")]
+        return [Check("wiki", CheckStatus.OK, f"{len(self._collections['pages'])} pages in memory")]
 
     def close(self) -> None:
         """See WikiStore."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export_core.errors import UsageError
-from export_core.source import Check
+from export_core.source import Check, CheckStatus
 from export_core.sources.growi.documents import PAGE_FIELDS, attachment, identity, page_record
 from export_core.sources.growi.mongo_client import default_database, in_chunks, object_ids, translated
 from export_core.sources.growi.mongo_files import MongoFiles
@@ -134,10 +134,10 @@ class MongoStore:
         """See WikiStore."""
         with translated():
             version = self._client.server_info()["version"]
-            yield Check("server", "ok", f"MongoDB {version}, database {self._database.name}")
+            yield Check("server", CheckStatus.OK, f"MongoDB {version}, database {self._database.name}")
             for name in ("pages", "revisions"):
                 count = self._database[name].estimated_document_count()
-                status = "ok" if count else "failed"
+                status = CheckStatus.OK if count else CheckStatus.FAILED
                 yield Check(name, status, f"{count} documents in {self._database.name}.{name}")
             yield self._files.check()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from export_core.errors import UsageError
-from export_core.source import Check
+from export_core.source import Check, CheckStatus
 from export_core.sources.growi.documents import attachment
 from export_core.sources.growi.mongo_client import in_chunks, translated
 from export_core.sources.growi.records import Attachment, StoredFile
@@ -53,12 +53,14 @@ class MongoFiles:
             folder = self._uploads / _FOLDER
             ok = folder.is_dir()
             message = str(folder) if ok else f"{folder} does not exist"
-            return Check("attachments", "ok" if ok else "failed", message)
+            return Check("attachments", CheckStatus.OK if ok else CheckStatus.FAILED, message)
         with translated():
             some = list(self._database["attachments"].find({"page": {"$ne": None}}).limit(100))
         if some and not self._stored([attachment(one) for one in some]):
-            return Check("attachments", "warning", "not in the database; name their directory with 'uploads'")
-        return Check("attachments", "ok", "in the database (GridFS)")
+            return Check(
+                "attachments", CheckStatus.WARNING, "not in the database; name their directory with 'uploads'"
+            )
+        return Check("attachments", CheckStatus.OK, "in the database (GridFS)")
 
     def _elsewhere(self) -> bool:
         with translated():

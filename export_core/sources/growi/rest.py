@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from export_core.errors import SourceInterrupted, SourceUnavailable, UsageError
-from export_core.source import Check
+from export_core.source import Check, CheckStatus
 from export_core.sources.growi.documents import attachment, identity, page_record
 from export_core.sources.growi.records import Attachment, PageRecord, StoredFile, Viewer
 from export_core.sources.growi.rest_client import RestClient
@@ -106,10 +106,12 @@ class RestStore:
     def checks(self) -> Iterable[Check]:
         """See WikiStore."""
         answer = self._list("/", 1, 1)
-        yield Check("api", "ok", f"{self._client.base} lists {answer['totalCount']} pages")
+        yield Check("api", CheckStatus.OK, f"{self._client.base} lists {answer['totalCount']} pages")
         parts = urlsplit(self._client.base)
         if parts.scheme == "http" and parts.hostname not in _THIS_MACHINE:
-            yield Check("encryption", "warning", "the access token travels unencrypted; use growi+https://")
+            yield Check(
+                "encryption", CheckStatus.WARNING, "the access token travels unencrypted; use growi+https://"
+            )
 
     def close(self) -> None:
         """See WikiStore."""
