@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.measure import Command
 from benchmarks.project import PACKMULE, Project
-from benchmarks.psql_files import shell_command, write_scripts
+from benchmarks.psql_files import Sharing, shell_command, write_scripts
 from export_core.workspace import Home
 
 PROTOTYPE = "prototype, 2 threads"
@@ -51,11 +51,11 @@ def prototype(project: Project, place: Path, workers: int) -> Command:
     return Command([*words, str(workers)], environment, place / "prototype.tar.gz")
 
 
-def psql(project: Project, place: Path, packer: str) -> Command:
+def psql(project: Project, place: Path, packer: str, sharing: Sharing) -> Command:
     """Two ``psql`` side by side to files, then ``tar`` and a compressor."""
-    directory = place / "psql"
-    directory.mkdir(exist_ok=True)
-    scripts = write_scripts(project, directory, 2)
+    directory = place / "psql" / sharing.__name__
+    directory.mkdir(exist_ok=True, parents=True)
+    scripts = write_scripts(project, directory, 2, sharing)
     result = place / "psql.tar.gz"
     return Command(shell_command(project, scripts, packer, result), {"PGOPTIONS": project.options}, result)
 

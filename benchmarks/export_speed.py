@@ -20,6 +20,7 @@ from pathlib import Path
 
 from benchmarks import contenders, project, report
 from benchmarks.measure import Command, Run, alternately, median, peak_disk, run
+from benchmarks.psql_files import a_relation_each, batch_by_batch
 from benchmarks.report import Check, Row, cpu_ratio, ratio
 from export_core.sources.embedded.instance import EmbeddedInstance
 from export_core.workspace import Home
@@ -79,22 +80,26 @@ class Bench:
     def compare(self, rounds: int) -> tuple[list[Row], list[Check]]:
         """The project in all ways."""
         packers = contenders.packers()
+        fastest = next(iter(packers))
         commands = {
             contenders.TWO: self._two,
             contenders.ONE: self._packmule(self._small, 1),
             contenders.WITH_PROGRESS: contenders.with_progress(self._two),
             contenders.PROTOTYPE: contenders.prototype(self._small, self._place, 2),
             **{
-                _psql(name): contenders.psql(self._small, self._place, words)
+                _psql(name): contenders.psql(self._small, self._place, words, a_relation_each)
                 for name, words in packers.items()
             },
+            f"{_psql(fastest)}, batches shared": contenders.psql(
+                self._small, self._place, packers[fastest], batch_by_batch
+            ),
         }
         disks = {name: self._disk(command) for name, command in commands.items()}  # and warms everything up
         self.raw = raw_size(self._two.result)
         found = alternately(commands, rounds, self._postmaster, _say)
         self._measured = found[contenders.TWO]
         rows = [self._row(name, found, disks[name], commands[name].result) for name in commands]
-        checks = _bounds(found, _psql(next(iter(packers))), rows[0])
+        checks = _bounds(found, _psql(fastest), rows[0])
         return rows, [*checks, *self._start_up(rounds)]
 
     def grow(self, large: project.Project, rounds: int) -> tuple[list[Row], list[Check]]:
@@ -143,7 +148,7 @@ class Bench:
         return contenders.packmule(self._home, of, results / f"{Path(of.path).name}.tar.gz", workers)
 
     def _disk(self, command: Command) -> int:
-        places = [command.result, self._home.jobs, self._home.archives, self._place / "psql" / "out"]
+        places = [command.result, self._home.jobs, self._home.archives, self._place / "psql"]
         return peak_disk(places, lambda: run(command, self._postmaster))
 
     def _row(

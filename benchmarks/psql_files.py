@@ -1,8 +1,13 @@
-"""The same statements as scripts for ``psql``: prepared, batch by batch, each relation into a file."""
+"""The same statements as scripts for ``psql``: prepared, batch by batch, each relation into a file.
+
+Shared out between processes in one of two ways: a relation to each, as one does who writes such scripts; or
+batch by batch, which takes somebody who has listed all ids beforehand, as packmule does while it is measured.
+"""
 
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.project import Project, Relation, batches
@@ -11,19 +16,37 @@ from export_core.sources.embedded.cluster import binaries
 _TYPES = "bigint[], bigint, bigint"
 
 
-def write_scripts(project: Project, directory: Path, count: int) -> list[Path]:
-    """Scripts for ``count`` processes, their statements shared out evenly; the output goes below ``out``."""
-    bodies: list[list[str]] = [_head() for _ in range(count)]
-    for relation in project.relations:
-        for body in bodies:
-            body.append(f"PREPARE {relation.name}({_TYPES}) AS {_in_order(relation)};")
-        for number, ids in enumerate(batches(relation)):
-            file = directory / "out" / f"{relation.name}.{number % count}.ndjson"
-            if number < count:
-                bodies[number % count].append(f"\\o {shlex.quote(str(file))}")
-            bodies[number % count].append(_execute(project, relation, ids))
+Sharing = Callable[[Project, int], list[list[tuple[Relation, list[list[int]]]]]]
+"""For each process the relations that it reads, and the batches of ids of each."""
+
+
+def a_relation_each(project: Project, count: int) -> list[list[tuple[Relation, list[list[int]]]]]:
+    """Whole relations, the largest first to whoever has the least to do."""
+    shares: list[list[tuple[Relation, list[list[int]]]]] = [[] for _ in range(count)]
+    for whole in sorted(((r, list(batches(r))) for r in project.relations), key=lambda one: -len(one[1])):
+        min(shares, key=lambda share: sum(len(one) for _, one in share)).append(whole)
+    return shares
+
+
+def batch_by_batch(project: Project, count: int) -> list[list[tuple[Relation, list[list[int]]]]]:
+    """Every relation in equal shares."""
+    cut = [(relation, list(batches(relation))) for relation in project.relations]
+    return [
+        [(relation, mine) for relation, all_of_it in cut if (mine := all_of_it[number::count])]
+        for number in range(count)
+    ]
+
+
+def write_scripts(project: Project, directory: Path, count: int, sharing: Sharing) -> list[Path]:
+    """Scripts for ``count`` processes; their output goes below ``out``."""
     scripts = []
-    for number, body in enumerate(bodies):
+    for number, share in enumerate(sharing(project, count)):
+        body = ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"]
+        for relation, its_batches in share:
+            file = directory / "out" / f"{relation.name}.{number}.ndjson"
+            body.append(f"PREPARE {relation.name}({_TYPES}) AS {_in_order(relation)};")
+            body.append(f"\\o {shlex.quote(str(file))}")
+            body += (_execute(project, relation, ids) for ids in its_batches)
         scripts.append(directory / f"{number}.sql")
         scripts[-1].write_text("\n".join(body) + "\nCOMMIT;\n", encoding="utf-8")
     return scripts
@@ -46,10 +69,6 @@ def shell_command(project: Project, scripts: list[Path], packer: str, result: Pa
         "-c",
         f"mkdir -p {there} && {{ {runs} {waits}; }} && {pack} && rm -r {there}",
     ]
-
-
-def _head() -> list[str]:
-    return ["BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;"]
 
 
 def _in_order(relation: Relation) -> str:
