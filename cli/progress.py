@@ -6,6 +6,7 @@ A thread looks at the tally some times a second; an event itself costs an additi
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -40,24 +41,25 @@ class View(Protocol):
 @contextlib.contextmanager
 def shown(output: Output, *, quiet: bool) -> Iterator[Listener]:
     """A listener whose events are shown on stderr until the end of the block."""
-    tally = Tally()
+    tally, ended = Tally(), threading.Event()
+    # The view is made in its thread: nobody waits until what draws it is loaded.
+    watching = functools.partial(_keep_looking, output, tally, ended, quiet=quiet)
+    thread = threading.Thread(target=watching, daemon=True)
+    thread.start()
+    try:
+        yield tally
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _keep_looking(output: Output, tally: Tally, ended: threading.Event, *, quiet: bool) -> None:
     with _view(output, quiet=quiet) as view:
-        ended = threading.Event()
-        thread = threading.Thread(target=_keep_looking, args=(view, tally, ended), daemon=True)
-        thread.start()
-        try:
-            yield tally
-        finally:
-            ended.set()
-            thread.join()
+        going_on = True
+        while going_on:
+            going_on = not ended.wait(view.interval)
             with tally.lock:
                 view.look(tally)
-
-
-def _keep_looking(view: View, tally: Tally, ended: threading.Event) -> None:
-    while not ended.wait(view.interval):
-        with tally.lock:
-            view.look(tally)
 
 
 @contextlib.contextmanager
