@@ -6,11 +6,13 @@ job store cost nothing beside it, small enough that the last one does not leave 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 DIFF_BATCH_BYTES = 16 << 20
 """Diffs of the merge requests of one statement; together they pass through PostgreSQL's and our memory."""
+BATCH_BYTES = 8 << 20
+"""Lines of one statement, as far as the rows before tell their length; they are held three times over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,29 @@ def in_batches(ids: Sequence[int], size: int) -> Iterator[list[int]]:
         yield list(ids[start : start + size])
 
 
-def by_weight(ids: Sequence[int], weights: dict[int, int], most_rows: int, most: int) -> Iterator[list[int]]:
-    """Ids in runs of at most ``most_rows`` whose weights add up to at most ``most`` (or that are alone)."""
+def rows_that_fit(usual: int, row_bytes: float | None) -> int:
+    """Rows of the next statement, when those of the last one made ``row_bytes`` each; None: it is the first,
+    which tells how long they are.
+    """
+    if row_bytes is None:
+        return max(1, usual // 8)
+    return max(1, min(usual, int(BATCH_BYTES / max(row_bytes, 1))))
+
+
+def by_weight(
+    ids: Sequence[int], weights: Mapping[int, int], most_rows: Callable[[], int], most: int
+) -> Iterator[list[int]]:
+    """Ids in runs of at most ``most_rows`` whose weights add up to at most ``most`` (or that are alone).
+
+    ``most_rows`` is asked before each run.
+    """
     batch: list[int] = []
-    total = 0
+    total, rows = 0, most_rows()
     for row in ids:
         weight = weights.get(row, 0)
-        if batch and (len(batch) >= most_rows or total + weight > most):
+        if batch and (len(batch) >= rows or total + weight > most):
             yield batch
-            batch, total = [], 0
+            batch, total, rows = [], 0, most_rows()
         batch.append(row)
         total += weight
     if batch:

@@ -11,7 +11,13 @@ from export_core.gitlab.tree import Node
 from export_core.job import MISSING
 from export_core.source import Part, Sink
 from export_core.sources.gitlab_db import oversized
-from export_core.sources.gitlab_db.batches import DIFF_BATCH_BYTES, by_weight, cut_of, ids_in, in_batches
+from export_core.sources.gitlab_db.batches import (
+    DIFF_BATCH_BYTES,
+    by_weight,
+    cut_of,
+    ids_in,
+    rows_that_fit,
+)
 from export_core.sources.gitlab_db.statements import Statements, Unreadable
 from export_core.sources.gitlab_db.values import MissingValue
 
@@ -38,6 +44,8 @@ class RelationRows:
         self._reader = reader
         self._statements = statements
         self._node = node
+        self._row_bytes: float | None = None
+        """Of the last statement's lines, on average."""
 
     def write(self, part: Part, sink: Sink) -> None:
         """Write all lines of a part. Raises RelationFailed naming relation, part and record."""
@@ -65,12 +73,9 @@ class RelationRows:
 
     def _batches(self, part: Part) -> Iterator[tuple[list[int], bool]]:
         """Ids of one statement each, and whether it is a single record with large diffs."""
-        ids, size = ids_in(part.payload["ids"]), cut_of(part.relation).batch
-        if part.relation != "merge_requests":
-            yield from ((batch, False) for batch in in_batches(ids, size))
-            return
-        sizes = self._diff_sizes(ids)
-        for batch in by_weight(ids, sizes, size, DIFF_BATCH_BYTES):
+        ids, usual = ids_in(part.payload["ids"]), cut_of(part.relation).batch
+        sizes = self._diff_sizes(ids) if part.relation == "merge_requests" else {}
+        for batch in by_weight(ids, sizes, lambda: rows_that_fit(usual, self._row_bytes), DIFF_BATCH_BYTES):
             yield batch, sizes.get(batch[0], 0) > DIFF_BATCH_BYTES
 
     def _diff_sizes(self, ids: list[int]) -> dict[int, int]:
@@ -96,8 +101,10 @@ class RelationRows:
             self._write_batch(part, ids[:middle], sink)
             self._write_batch(part, ids[middle:], sink)
             return
+        text = b"\n".join([*lines, b""])
+        self._row_bytes = len(text) / max(len(lines), 1)
         sink.lines(len(lines))
-        sink.write(b"\n".join([*lines, b""]))
+        sink.write(text)
         for line in lines:
             if len(line) > _LONGEST_LINE:
                 _warn_of_length(part, len(line), line, sink)
