@@ -12,7 +12,7 @@ from export_core.estimate import BASIS, estimate
 from export_core.job import JobRequest
 from export_core.quantities import human_bytes, human_count, human_seconds
 from export_core.source import Part, Plan, Selection, Source
-from export_core.workers import usable_processors
+from export_core.worker_pool import usable_processors
 
 Document = dict[str, Any]
 

@@ -15,6 +15,7 @@ from export_core.stop import Stop
 if TYPE_CHECKING:
     from cli.wiring import Wiring
     from export_core.events import Event, Listener
+    from export_core.worker_pool import WorkerPool
 
 
 class Foreground:
@@ -26,11 +27,14 @@ class Foreground:
         self._mine = mine
         self.stop = stop
 
-    def run(self, job_id: int, *, restart: bool = False) -> Job:
-        """Run a job to its end. Raises PackmuleError, an interruption with the way to go on."""
+    def run(self, job_id: int, *, restart: bool = False, pool: WorkerPool | None = None) -> Job:
+        """Run a job to its end, in the threads of ``pool`` or in its own.
+
+        Raises PackmuleError, an interruption with the way to go on.
+        """
         self._mine.add(job_id)
         try:
-            return self._wires.run_job(job_id, self._listener, self.stop, restart=restart)
+            return self._wires.run_job(job_id, self._listener, self.stop, restart=restart, pool=pool)
         except Interrupted as exc:
             hint = f"continue with: packmule resume {job_id}"
             raise Interrupted(f"job {job_id}: {exc.message}", hint=hint) from exc

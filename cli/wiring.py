@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from export_core.source import Source
     from export_core.stop import Stop
     from export_core.store import JobStore
+    from export_core.worker_pool import WorkerPool
     from strategies.surroundings import Surroundings
 
 
@@ -91,8 +92,19 @@ class Wiring:
 
         return strategies.build(choice.name, choice.options, self._surroundings())
 
-    def run_job(self, job_id: int, listener: Listener, stop: Stop, *, restart: bool = False) -> Job:
-        """Claim a job and do everything. Raises PackmuleError after it was recorded with the job."""
+    def run_job(
+        self,
+        job_id: int,
+        listener: Listener,
+        stop: Stop,
+        *,
+        restart: bool = False,
+        pool: WorkerPool | None = None,
+    ) -> Job:
+        """Claim a job and do everything, in the threads of ``pool`` or in its own.
+
+        Raises PackmuleError after it was recorded with the job.
+        """
         from export_core.exporter import Exporter
 
         exporter = Exporter(
@@ -103,6 +115,7 @@ class Wiring:
             listener=listener,
             stop=stop,
             notify=self.notify,
+            pool=pool,
         )
         return exporter.run(job_id, restart=restart)
 

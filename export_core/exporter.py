@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -34,7 +34,7 @@ from export_core.quantities import human_bytes
 from export_core.source import Plan, Source
 from export_core.stop import Stop, StopReason, error_for
 from export_core.store import JobStore
-from export_core.workers import worker_threads
+from export_core.worker_pool import WorkerPool, worker_pool
 from export_core.workspace import Home
 
 Notify = Callable[[Job], list[str]]
@@ -52,6 +52,8 @@ class Exporter:
     listener: Listener
     stop: Stop
     notify: Notify
+    pool: WorkerPool | None = None
+    """Worker threads shared with other jobs; None: threads of the job's own."""
 
     def run(self, job_id: int, *, restart: bool = False) -> Job:
         """Bring a job to its end, or as far as it gets. Raises PackmuleError after recording it."""
@@ -96,15 +98,15 @@ class Exporter:
         """Make the archive, unless an equal one is there already; True when the job ended with that."""
         if self._is_made(job):
             return False
-        with worker_threads(job.request.workers) as (executor, workers):
+        with self._workers(job) as pool:
             workspace = self.home.job(job.id)
             run = PartsRun(
                 self.store, job, source, workspace=workspace, listener=self.listener, stop=self.stop
             )
             with run.planned(self._phase) as plan:
                 self.stop.check()
-                self._check_room(job, strategy, estimate(plan.parts, workers).archive_bytes)
-                segments = run.export(plan, executor, stage_files=not strategy.wants_file)
+                self._check_room(job, strategy, estimate(plan.parts, pool.count).archive_bytes)
+                segments = run.export(plan, pool, stage_files=not strategy.wants_file)
             fingerprint = run.fingerprint or fingerprint_of(plan, segments)
             self.store.set_fingerprint(job.id, fingerprint)
             if self._reused(job, owner, strategy, fingerprint):
@@ -114,9 +116,9 @@ class Exporter:
             if strategy.wants_file:
                 record = run.record()
                 tools = ArchiveTools(
-                    executor,
+                    pool,
                     run.reader,
-                    workers,
+                    pool.count,
                     JobCheckpoint(self.store, job.id, "archive"),
                     self.listener,
                     self.stop.check,
@@ -130,6 +132,9 @@ class Exporter:
                 stream.measure(self.stop.check)
                 self._archived(job, ArchiveInfo(None, stream.size, stream.sha256))
         return False
+
+    def _workers(self, job: Job) -> AbstractContextManager[WorkerPool]:
+        return nullcontext(self.pool) if self.pool else worker_pool(job.request.workers)
 
     def _check_room(self, job: Job, strategy: Strategy, expected: int) -> None:
         """Refuse before the work what will not fit, here or at the destination. Only for a fresh start."""

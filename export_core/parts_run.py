@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
@@ -18,6 +17,7 @@ from export_core.segment import Segment
 from export_core.source import Part, PartKey, Plan, Reader, Selection, Snapshot, Source, cancel
 from export_core.stop import Stop, interrupting
 from export_core.store import JobStore
+from export_core.worker_pool import WorkerPool
 from export_core.workers import Finished, PartWork, PartWorkers
 from export_core.workspace import Workspace
 
@@ -78,7 +78,7 @@ class PartsRun:
             if snapshot is not None:
                 snapshot.close()
 
-    def export(self, plan: Plan, executor: Executor, *, stage_files: bool) -> Segments:
+    def export(self, plan: Plan, pool: WorkerPool, *, stage_files: bool) -> Segments:
         """Export what is not finished. ``stage_files``: deferred files too, into segments."""
         segments = self.finished(self._store, self._job.id)
         todo = [
@@ -86,7 +86,7 @@ class PartsRun:
         ]
         mtime = member_time(self._store, self._job)
         work = PartWork(self._workspace, self._job.request.compression_level, mtime, self._stop.check)
-        workers = PartWorkers(executor, self.reader, self._started)
+        workers = PartWorkers(pool, self.reader, self._started)
         try:
             with interrupting(self._stop, workers.interrupt):
                 for done in workers.run(todo, work):

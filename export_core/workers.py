@@ -1,21 +1,19 @@
-"""Runs parts on a pool of threads: heaviest first, one reader a worker, stopped by the first error."""
+"""Runs a job's parts on worker threads: heaviest first, one reader a thread, stopped by the first error."""
 
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
-from contextlib import contextmanager
+from concurrent.futures import Future, as_completed
 from dataclasses import dataclass
 
-from export_core.allocation import keep_freed_memory, spare_modules
 from export_core.deferred import materialise
 from export_core.errors import ExportFailed, PackmuleError, RelationFailed, SourceInterrupted
 from export_core.segment import Segment, SegmentWriter
 from export_core.source import Part, Reader, cancel
+from export_core.worker_pool import Turn, WorkerPool
 from export_core.workspace import Workspace
 
 # Else stamina's retries appear on stderr, where nobody understands them.
@@ -77,12 +75,12 @@ def _check_lines(part: Part, lines: int) -> None:
 
 
 class PartWorkers:
-    """Worker threads with a reader each. ``open_reader`` is called in the worker's own thread."""
+    """A job's readers in the pool's threads. ``open_reader`` is called in the worker's own thread."""
 
     def __init__(
-        self, executor: Executor, open_reader: Callable[[], Reader], on_start: Callable[[Part], None]
+        self, pool: WorkerPool, open_reader: Callable[[], Reader], on_start: Callable[[Part], None]
     ) -> None:
-        self._executor = executor
+        self._pool = pool
         self._open_reader = open_reader
         self._on_start = on_start
         self._local = threading.local()
@@ -95,9 +93,9 @@ class PartWorkers:
         The first error stops the others; it is raised when all have ended and every part that was finished
         nevertheless has been yielded, so that none is done twice.
         """
-        ordered = sorted(parts, key=_turn)
         inner = PartWork(work.workspace, work.level, work.mtime, lambda: self._check(work.check_stop))
-        futures = [self._executor.submit(self._export, part, inner) for part in ordered]
+        ordered = sorted(parts, key=_turn)
+        futures = [self._pool.submit_in_turn(_turn(part), self._export, part, inner) for part in ordered]
         try:
             yield from self._collect(futures)
         finally:
@@ -181,8 +179,9 @@ class PartWorkers:
             self._readers.pop().close()
 
 
-def _turn(part: Part) -> tuple[bool, int]:
-    """Where a part stands in the queue: whole things such as bundles first, then the heaviest.
+def _turn(part: Part) -> Turn:
+    """Where a part stands in the queue, among those of other jobs, too: whole things such as bundles first,
+    then the heaviest.
 
     What has no lines to count cannot be cut into parts either, and waits for another process or for a disk:
     begun last, it would be the tail.
@@ -201,20 +200,3 @@ def _settle(futures: Sequence[Future[Finished]]) -> None:
     for future in futures:
         if not future.cancelled():
             future.exception()
-
-
-@contextmanager
-def worker_threads(workers: int | None) -> Iterator[tuple[Executor, int]]:
-    """An executor with ``workers`` threads (None: one a usable processor), and how many they are."""
-    count = workers or usable_processors()
-    keep_freed_memory()
-    spare_modules()
-    with ThreadPoolExecutor(count, thread_name_prefix="part") as executor:
-        yield executor, count
-
-
-def usable_processors() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

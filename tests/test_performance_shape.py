@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from export_core.sources.embedded.instance import EmbeddedInstance
 from export_core.sources.embedded.source import EmbeddedSource
 from export_core.sources.gitlab_db import reader as reader_module
 from export_core.sources.gitlab_db.reader import GitlabReader, resting_time
+from export_core.worker_pool import WorkerPool
 from export_core.workers import PartWork, PartWorkers
 from export_core.workspace import Workspace
 
@@ -199,8 +199,8 @@ def test_whole_things_are_begun_first_then_the_heaviest_parts(tmp_path: Path) ->
         Part("wiki_repository", 0, "e", weight=900_000),
     ]
     begun: list[tuple[str, int]] = []
-    with ThreadPoolExecutor(1) as executor:
-        workers = PartWorkers(executor, Writer, lambda part: begun.append((part.relation, part.number)))
+    with WorkerPool(1) as pool:
+        workers = PartWorkers(pool, Writer, lambda part: begun.append((part.relation, part.number)))
         finished = list(workers.run(parts, PartWork(Workspace(tmp_path / "job"), 1, 0, lambda: None)))
 
     assert len(finished) == len(parts)
@@ -304,8 +304,8 @@ def test_a_worker_rests_after_each_batch(
 
     reader.read(first, Sink())
 
-    # A part of 1000 issues is two statements.
-    assert sum(clock.slept) == pytest.approx(2 * rest)
+    # A part of 1000 issues is three statements: one of 62 that tells how long the lines are, 500 and the rest.
+    assert sum(clock.slept) == pytest.approx(3 * rest)
 
 
 @pytest.mark.parametrize("throttled", [{"pause": 3600.0}], indirect=True)

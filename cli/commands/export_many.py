@@ -19,6 +19,7 @@ from export_core.quantities import human_bytes
 
 if TYPE_CHECKING:
     from cli.wiring import Wiring
+    from export_core.worker_pool import WorkerPool
 
 
 def export_many(wires: Wiring, options: ExportOptions) -> int | None:
@@ -49,14 +50,18 @@ def run_and_tell_all(
 ) -> int:
     """Run jobs, ``parallel`` at a time, and tell what became of each; the exit code.
 
-    Raises Interrupted or ExportFailed after that: the list is printed in any case.
+    They share the worker threads: the heaviest part of all that are under way is begun next. Raises
+    Interrupted or ExportFailed after that: the list is printed in any case.
     """
+    from export_core.worker_pool import worker_pool
+
     ids = [job.id for job in jobs]
     with (
         foreground(wires, quiet=quiet or json) as here,
-        ThreadPoolExecutor(parallel, thread_name_prefix="job") as pool,
+        worker_pool(_workers(jobs)) as pool,
+        ThreadPoolExecutor(parallel, thread_name_prefix="job") as runners,
     ):
-        runs = [pool.submit(_run_one, wires, here, job_id, restart=restart) for job_id in ids]
+        runs = [runners.submit(_run_one, wires, here, job_id, pool, restart=restart) for job_id in ids]
     if here.stop.reason is None:
         for run in runs:
             run.result()  # an unexpected fault is not to be lost in its thread
@@ -146,12 +151,18 @@ def _show_plans(wires: Wiring, options: ExportOptions, source: Any, projects: Se
         wires.out(plans_table(documents))
 
 
-def _run_one(wires: Wiring, here: Foreground, job_id: int, *, restart: bool) -> None:
+def _workers(jobs: Sequence[Job]) -> int | None:
+    """As many as any of them asks for."""
+    asked = [job.request.workers for job in jobs]
+    return max((count for count in asked if count is not None), default=None)
+
+
+def _run_one(wires: Wiring, here: Foreground, job_id: int, pool: WorkerPool, *, restart: bool) -> None:
     """Run a job unless all are to stop; its error is in the job store and in the closing table."""
     if here.stop.reason is not None:
         return
     try:
-        here.run(job_id, restart=restart)
+        here.run(job_id, restart=restart, pool=pool)
     except PackmuleError as exc:
         wires.message(f"job {job_id}: {exc.message}")
 

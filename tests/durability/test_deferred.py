@@ -54,9 +54,8 @@ def test_a_kill_in_the_archive(large: Scene, kill: str) -> None:
 
 def test_staged_files_are_counted_too(scene: Scene) -> None:
     """Where the archive is only streamed, the files are parts as others are; see test_upload."""
-    from concurrent.futures import ThreadPoolExecutor
-
     from export_core.source import Selection
+    from export_core.worker_pool import WorkerPool
     from export_core.workers import PartWork, PartWorkers
     from export_core.workspace import Workspace
     from tests.fake_source import FakeReader, FakeSource
@@ -64,8 +63,8 @@ def test_staged_files_are_counted_too(scene: Scene) -> None:
     source = FakeSource()
     (part,) = [p for p in source.open("a/b", {}).plan(Selection()).parts if p.deferred]
     work = PartWork(Workspace(scene.root / "w"), 1, 0, lambda: None)
-    with ThreadPoolExecutor(1) as executor:
-        workers = PartWorkers(executor, lambda: FakeReader(source), lambda part: None)
+    with WorkerPool(1) as pool:
+        workers = PartWorkers(pool, lambda: FakeReader(source), lambda part: None)
         (done,) = workers.run([part], work)
     assert done.segment.lines == source.files
 
