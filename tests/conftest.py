@@ -14,9 +14,12 @@ from export_core.workspace import Home
 
 
 def pytest_configure() -> None:
-    """Hear Ctrl-C, and let children hear it: a run begun in the background inherits that it is ignored."""
+    """Hear Ctrl-C and the end of a terminal, and let children hear them: a run begun in the background, or by
+    nohup, inherits that they are ignored.
+    """
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
