@@ -15,7 +15,7 @@ from export_core.job import Job, Phase, SnapshotInfo
 from export_core.progress_record import archive_request, member_time
 from export_core.segment import Segment
 from export_core.source import Part, PartKey, Plan, Reader, Selection, Snapshot, Source, cancel
-from export_core.stop import Stop, interrupting
+from export_core.stop import Stop, interrupting, stoppable_by
 from export_core.store import JobStore
 from export_core.worker_pool import WorkerPool
 from export_core.workers import Finished, PartWork, PartWorkers
@@ -104,7 +104,8 @@ class PartsRun:
 
     def _first(self) -> tuple[Snapshot, Plan]:
         job = self._job
-        snapshot = self._source.open(job.project, self._options())
+        with stoppable_by(self._stop):
+            snapshot = self._source.open(job.project, self._options())
         with self._closed_on_error(snapshot):
             plan = snapshot.plan(Selection(job.request.only, job.request.skip))
             left_out = [name for name in self._source.relations() if name not in plan.relations]
@@ -127,7 +128,8 @@ class PartsRun:
         self.fingerprint = last.details.get("fingerprint")
         if not lost:
             return None, plan
-        snapshot = self._source.reopen(job.project, self._options(), job.snapshots[0].details)
+        with stoppable_by(self._stop):
+            snapshot = self._source.reopen(job.project, self._options(), job.snapshots[0].details)
         with self._closed_on_error(snapshot):
             self._join(snapshot, last.number + 1)
             self._store.add_snapshot(job.id, self._snapshot_info(snapshot))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import StrEnum
 
 from export_core.errors import Cancelled, Interrupted, PackmuleError
@@ -73,6 +74,7 @@ def error_for(reason: StopReason) -> PackmuleError:
 
 
 _LOOK_EVERY = 0.2
+_around: ContextVar[Stop | None] = ContextVar("stop", default=None)
 
 
 @contextmanager
@@ -96,3 +98,24 @@ def interrupting(stop: Stop, interrupt: Callable[[], None]) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+@contextmanager
+def stoppable_by(stop: Stop) -> Iterator[None]:
+    """What this thread calls in the block breaks off its waits (``breaking_off``) when ``stop`` says so."""
+    token = _around.set(stop)
+    try:
+        yield
+    finally:
+        _around.reset(token)
+
+
+@contextmanager
+def breaking_off(interrupt: Callable[[], None]) -> Iterator[None]:
+    """``interrupting`` for whoever has no flag at hand: by that of the ``stoppable_by`` around it, if any."""
+    stop = _around.get()
+    if stop is None:
+        yield
+    else:
+        with interrupting(stop, interrupt):
+            yield

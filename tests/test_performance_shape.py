@@ -304,7 +304,7 @@ def test_a_worker_rests_after_each_batch(
 
     reader.read(first, Sink())
 
-    # A part of 1000 issues is three statements: one of 62 that tells how long the lines are, 500 and the rest.
+    # A part of 1000 issues is three statements: 62 that tell how long the lines are, 500 and the rest.
     assert sum(clock.slept) == pytest.approx(3 * rest)
 
 

@@ -22,7 +22,7 @@ from export_core.workspace import Home
 from tests.durability.harness import FAKE, OTHER_FILE_SYSTEM
 from tests.durability.scene import Scene, digest
 
-SOON = 20.0
+SOON = 8.0
 """Seconds within which a stop must be over, on a busy machine."""
 
 

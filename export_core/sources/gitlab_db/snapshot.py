@@ -23,6 +23,7 @@ from export_core.sources.gitlab_db.project import find_project, resolved_rules
 from export_core.sources.gitlab_db.settings import GitlabSettings, Token
 from export_core.sources.gitlab_db.tables import TABLES
 from export_core.sources.gitlab_db.texts import text
+from export_core.stop import breaking_off
 from export_core.timestamps import to_text, utc_now
 
 if TYPE_CHECKING:
@@ -41,19 +42,15 @@ class GitlabSnapshot:
         self._options = options
         self._connections: dict[str, psycopg.Connection[Any]] = {}
         self._catalogs: dict[str, Catalog] = {}
-        snapshots = {}
         try:
-            for name in settings.databases.separate():
-                self._connections[name] = connect(settings.databases.dsn(name))
-                snapshots[name] = freeze(self._connections[name])
-                self._catalogs[name] = read_catalog(self._connections[name], TABLES)
-                keep_tables(self._connections[name], self._catalogs[name])
-            self.taken_at = to_text(utc_now())
-            self._check_is_gitlab()
-            main = self._connections["main"]
-            rules = replace(resolved_rules(main, settings.rules), description=options.get("description"))
-            self.settings = replace(settings, rules=rules)
-            self.project = find_project(main, self._catalogs["main"], full_path)
+            with breaking_off(self.cancel):  # somebody else's locks may have to be waited for
+                snapshots = self._freeze()
+                self.taken_at = to_text(utc_now())
+                self._check_is_gitlab()
+                main = self._connections["main"]
+                rules = replace(resolved_rules(main, settings.rules), description=options.get("description"))
+                self.settings = replace(settings, rules=rules)
+                self.project = find_project(main, self._catalogs["main"], full_path)
         except BaseException:
             self.close()
             raise
@@ -122,6 +119,16 @@ class GitlabSnapshot:
         """Let the snapshot go."""
         while self._connections:
             self._connections.popitem()[1].close()
+
+    def _freeze(self) -> dict[str, str]:
+        """Begin a transaction in every database; the names of their snapshots."""
+        snapshots = {}
+        for name in self.settings.databases.separate():
+            connection = self._connections[name] = connect(self.settings.databases.dsn(name))
+            snapshots[name] = freeze(connection)
+            self._catalogs[name] = read_catalog(connection, TABLES)
+            keep_tables(connection, self._catalogs[name])
+        return snapshots
 
     def _planner(self) -> Planner:
         return Planner(self.settings, self.project, self._connections, self._catalogs, self._options)
