@@ -19,7 +19,8 @@ demo: install
 
 test: install
 	# Some tests kill and race real processes; on a busy machine one of them may need a second try.
-	$(BIN)/python -m pytest -n auto --reruns 1 $(ARGS)
+	$(BIN)/python -m pytest -n auto $(ARGS) || \
+	{ test $$? -eq 1 && $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
 
 lint: install
 	$(BIN)/ruff check .

@@ -16,6 +16,10 @@ from export_core.quantities import parse_duration
 
 README = Path(__file__).parents[1] / "README.md"
 DOCS = Path(__file__).parents[1] / "docs"
+_COMMAND = re.compile(
+    # a prompt; environment variables, sudo, the five fields of cron; all without a second way to match
+    r"^\s*(?:[$#] )?(?:(?:[A-Z_]+=\S+|sudo|[-*\d/,]+) +|ExecStart=)*(\S*packmule .*)$"
+)
 _BLOCK = re.compile(r"^```[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -23,9 +27,7 @@ def command_lines(text: str) -> Iterator[str]:
     """The command lines of all code blocks, after a prompt, a path or environment variables."""
     for block in _BLOCK.findall(text):
         for line in block.replace("\\\n", " ").splitlines():
-            found = re.match(
-                r"^\s*(?:\$ |# )?(?:[A-Z_]+=\S+ +|sudo +|ExecStart=|[-*\d/, ]+ )*(\S*packmule .*)$", line
-            )
+            found = _COMMAND.match(line)
             if found and not found[1].startswith("#"):
                 yield found[1]
 
