@@ -19,6 +19,8 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from cli.output import Output
+
 Context = Any  # typer's and click's contexts are not the same class in all versions
 
 
@@ -64,7 +66,24 @@ def _repeated(hint: Any) -> Any:
     return hint
 
 
-class LeanCommand(TyperCommand):
+class _Helpful:
+    """What commands and the group have in common: a help that is written as every other result is."""
+
+    def get_help_option(self, ctx: Context) -> Any:
+        """Typer's own, but its text takes the way on which a full disk is told."""
+        option = super().get_help_option(ctx)  # type: ignore[misc]
+        if option is not None:
+            option.callback = _show_help
+        return option
+
+
+def _show_help(ctx: Context, _option: Any, wanted: Any) -> None:
+    if wanted and not ctx.resilient_parsing:
+        Output().out(ctx.get_help())
+        ctx.exit()
+
+
+class LeanCommand(_Helpful, TyperCommand):
     """A command whose plain options are converted without pydantic."""
 
     def get_params(self, ctx: Context) -> list[Any]:
@@ -72,7 +91,7 @@ class LeanCommand(TyperCommand):
         return _simplified(super().get_params(ctx))
 
 
-class LazyGroup(TyperGroup):
+class LazyGroup(_Helpful, TyperGroup):
     """A group of commands known by a literal table. Subclasses say ``entries`` and ``epilog_for``."""
 
     entries: Mapping[str, Entry] = {}

@@ -14,9 +14,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from cli.lazy import Context, Entry, LazyGroup
-from cli.output import Output
+from cli.output import Output, OutputLost
 from cli.process_title import hide_secrets
-from cli.streams import finish, forget_stdout, prepare
+from cli.streams import finish, forget_stdout, forget_unheard, prepare
 from export_core import __version__
 from export_core.errors import Interrupted, PackmuleError
 
@@ -125,6 +125,7 @@ class PackmuleGroup(LazyGroup):
         final, trouble = finish(code)
         if trouble is not None and not code:
             invocation.output.message(f"packmule: {trouble}")
+        forget_unheard()
         sys.exit(final)
 
     def _bounded(self, words: list[str], invocation: Invocation, extra: dict[str, Any]) -> int:
@@ -138,6 +139,8 @@ class PackmuleGroup(LazyGroup):
         """Run the command; when whoever reads its output has left (``packmule list | head``), leave too."""
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt as exc:  # typer would leave with 130 and no word
+            raise Interrupted("interrupted") from exc
         except BrokenPipeError:
             if not _reader_is_gone():
                 raise
@@ -163,7 +166,7 @@ def exit_code_text(codes: Sequence[int], meanings: Mapping[int, str] = MappingPr
 
 def _print_version(value: bool) -> None:
     if value:
-        sys.stdout.write(f"packmule {__version__}\n")
+        Output().out(f"packmule {__version__}")
         raise typer.Exit
 
 
@@ -197,7 +200,12 @@ def _report(error: BaseException, invocation: Invocation, *, as_json: bool) -> i
     if hint:
         invocation.output.message(f"hint: {hint}")
     if as_json and not invocation.output.json_printed:
-        invocation.output.json({"error": {"kind": kind, "message": message, "hint": hint}})
+        try:
+            invocation.output.json({"error": {"kind": kind, "message": message, "hint": hint}})
+        except OutputLost as lost:
+            invocation.output.message(f"packmule: {lost.message}")
+        except BrokenPipeError:
+            forget_stdout()
     return code
 
 

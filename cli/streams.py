@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+from typing import TextIO
 
 
 def prepare() -> None:
@@ -47,5 +48,17 @@ def finish(code: int) -> tuple[int, str | None]:
 
 def forget_stdout() -> None:
     """Send to nowhere what Python would try once more to write when it ends."""
+    _forget(sys.stdout)
+
+
+def forget_unheard() -> None:
+    """Drop messages that stderr could not take: Python would answer them with its own exit code, 120."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        _forget(sys.stderr)
+
+
+def _forget(stream: TextIO) -> None:
     with contextlib.suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

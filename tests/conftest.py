@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,10 @@ from export_core.workspace import Home
 
 def pytest_configure() -> None:
     """Hear Ctrl-C and the end of a terminal, and let children hear them: a run begun in the background, or by
-    nohup, inherits that they are ignored.
+    nohup, inherits that they are ignored. Children's streams are buffered as a user's are: images of
+    containers often say otherwise, and what is written late, and fails late, would never be tested.
     """
+    os.environ.pop("PYTHONUNBUFFERED", None)
     with contextlib.suppress(ValueError):  # not in the main thread
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGHUP, signal.SIG_DFL)

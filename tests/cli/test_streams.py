@@ -38,19 +38,39 @@ def shell(packmule: CommandLine, line: str, **environment: str) -> Result:
 
 
 @pytest.mark.parametrize("reader", ["head -1 >/dev/null", "true"])
-@pytest.mark.parametrize("words", ["list", "show 1", "list --json", "export --help"])
+@pytest.mark.parametrize("words", ["list", "show 1", "list --json", "export --help", "--help"])
 def test_a_reader_that_leaves(packmule: CommandLine, made: MadeJobs, words: str, reader: str) -> None:
     done = shell(packmule, f"$P {words} | {reader}")
     assert done.exit_code in ((0, 141) if "head" in reader else (141,))
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("words", ["list", "list --json", "show 1", "status group/x"])
-def test_a_full_disk_is_told(packmule: CommandLine, made: MadeJobs, words: str) -> None:
-    done = shell(packmule, f"$P {words} >/dev/full")
-    assert (done.exit_code, done.stderr) == (
-        1, "packmule: stdout cannot be written: No space left on device\n"
-    )  # fmt: skip
+TOLD = "packmule: stdout cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize(
+    "words", ["list", "list --json", "show 1", "status group/x", "--version", "--help", "list --help"]
+)
+def test_a_full_disk_is_told(packmule: CommandLine, made: MadeJobs, words: str, unbuffered: str) -> None:
+    done = shell(packmule, f"$P {words} >/dev/full", PYTHONUNBUFFERED=unbuffered)
+    assert (done.exit_code, done.stderr) == (1, TOLD)
+
+
+def test_a_full_disk_is_told_also_where_an_error_was_to_be_printed(packmule: CommandLine) -> None:
+    done = shell(packmule, "$P list --bogus --json >/dev/full")
+    assert done.exit_code == 2
+    assert "No such option: --bogus" in done.stderr
+    assert done.stderr.endswith(TOLD)
+    done = shell(packmule, "$P list --bogus --json | true")
+    assert "fault" not in done.stderr
+
+
+@pytest.mark.parametrize("unheard", ["/dev/full", ">(true)"])
+def test_messages_that_cannot_be_written_change_no_exit_code(packmule: CommandLine, unheard: str) -> None:
+    assert shell(packmule, f"$P export a/b --source fake --no-reuse 2> {unheard}").exit_code == 0
+    assert shell(packmule, f"$P list --bogus 2> {unheard}").exit_code == 2
+    assert shell(packmule, f"$P list >/dev/full 2> {unheard}").exit_code == 1
 
 
 @pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])

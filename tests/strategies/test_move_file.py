@@ -91,7 +91,8 @@ def test_a_file_that_appeared_since_the_check_is_not_replaced(tmp_path: Path, ar
 def test_force_does_not_replace_what_is_no_regular_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert "not a regular file" in refused(MoveFile(str(tmp_path / "pipe"), force=True))
-    assert "not a regular file" in refused(MoveFile("/dev/null", force=True))
+    if os.access("/dev", os.W_OK):  # root's; others are refused because of the directory already
+        assert "not a regular file" in refused(MoveFile("/dev/null", force=True))
 
 
 def test_a_dangling_link_counts_as_existing(tmp_path: Path) -> None:
