@@ -65,7 +65,7 @@ def foreground(wires: Wiring, *, quiet: bool) -> Iterator[Foreground]:
             _release(wires, job_id)
             wires.message(f"job {job_id} was interrupted; continue with: packmule resume {job_id}")
 
-    with shown(wires.output, quiet=quiet) as tally, stopping(stop, let_go):
+    with stopping(stop, let_go), shown(wires.output, quiet=quiet) as tally:
         yield Foreground(wires, _told_to_log_too(tally), stop, mine)
 
 
