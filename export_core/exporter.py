@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,7 +20,7 @@ from typing import Any, BinaryIO
 
 from export_core.archive import ArchiveTools, write_archive
 from export_core.archive_stream import FileArchive, SegmentArchive
-from export_core.assembly import Segments
+from export_core.assembly import ArchiveRequest, Segments
 from export_core.delivery import Archive, Delivery, DeliveryContext, Strategy
 from export_core.errors import Cancelled, ExportFailed, Interrupted, PackmuleError
 from export_core.estimate import estimate
@@ -112,26 +113,28 @@ class Exporter:
             if self._reused(job, owner, strategy, fingerprint):
                 return True
             self._phase(job, Phase.ARCHIVING)
-            request = archive_request(self.store, job, plan, self.home.job(job.id))
+            request = archive_request(self.store, job, plan, workspace)
             if strategy.wants_file:
-                record = run.record()
-                tools = ArchiveTools(
-                    pool,
-                    run.reader,
-                    pool.count,
-                    JobCheckpoint(self.store, job.id, "archive"),
-                    self.listener,
-                    self.stop.check,
-                    record,
-                )
-                info = write_archive(request, segments, tools)
-                record.done_unseen(plan, run.reader, request.mtime)
-                self._archived(job, info)
+                info = self._write_archive(job, run, request, segments, pool.count)
             else:
                 stream = SegmentArchive(request, segments, file_name="")
                 stream.measure(self.stop.check)
-                self._archived(job, ArchiveInfo(None, stream.size, stream.sha256))
+                info = ArchiveInfo(None, stream.size, stream.sha256)
+            self._archived(job, info)
         return False
+
+    def _write_archive(
+        self, job: Job, run: PartsRun, request: ArchiveRequest, segments: Segments, workers: int
+    ) -> ArchiveInfo:
+        record, checkpoint = run.record(), JobCheckpoint(self.store, job.id, "archive")
+        # Threads of its own: those for parts may be busy for hours with another job's.
+        with ThreadPoolExecutor(workers, thread_name_prefix="archive") as executor:
+            tools = ArchiveTools(
+                executor, run.reader, workers, checkpoint, self.listener, self.stop.check, record
+            )
+            info = write_archive(request, segments, tools)
+        record.done_unseen(request.plan, run.reader, request.mtime)
+        return info
 
     def _workers(self, job: Job) -> AbstractContextManager[WorkerPool]:
         return nullcontext(self.pool) if self.pool else worker_pool(job.request.workers)

@@ -1,8 +1,4 @@
-"""Worker threads that take the weightiest work first, of one job or of several that share them.
-
-An ``Executor`` like that of the standard library, but for the order: what is submitted without a turn (a
-piece to be compressed, a checkpoint) is waited for right now and goes before all parts.
-"""
+"""Worker threads that take the weightiest part first, of one job or of several that share them."""
 
 from __future__ import annotations
 
@@ -11,10 +7,10 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, Self, TypeVar
 
 from export_core.allocation import keep_freed_memory, spare_modules
 
@@ -23,7 +19,6 @@ T = TypeVar("T")
 
 Turn = tuple[bool, int]
 """Place in the queue: the lowest first."""
-_AT_ONCE: Turn = (False, -(1 << 62))
 
 
 @dataclass(order=True, slots=True)
@@ -43,8 +38,8 @@ class _Work:
                 self.future.set_result(result)
 
 
-class WorkerPool(Executor):
-    """``count`` threads. To be shut down, best as a context manager."""
+class WorkerPool:
+    """``count`` threads, while the context lasts."""
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -54,33 +49,29 @@ class WorkerPool(Executor):
         self._closed = False
         self._threads: list[threading.Thread] = []
 
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Have something done before everything that has a turn."""
-        return self._enqueue(_AT_ONCE, lambda: fn(*args, **kwargs))
+    def __enter__(self) -> Self:
+        return self
 
-    def submit_in_turn(
-        self, turn: Turn, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Future[T]:
-        """Have something done when nothing with a lower turn waits; equal turns as they were submitted."""
-        return self._enqueue(turn, lambda: fn(*args, **kwargs))
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002
-        """Take nothing more; what waits is still done, unless it is cancelled."""
+    def __exit__(self, *error: object) -> None:
+        """Take nothing more; what waits is still done."""
         with self._change:
             self._closed = True
-            if cancel_futures:
-                while self._waiting:
-                    self._waiting.pop().future.cancel()
             self._change.notify_all()
-        if wait:
-            for thread in self._threads:
-                thread.join()
+        for thread in self._threads:
+            thread.join()
+
+    def submit(self, turn: Turn, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have something done when nothing with a lower turn waits; equal turns as they were submitted.
+
+        Raises RuntimeError after the context's end.
+        """
+        return self._enqueue(turn, lambda: fn(*args, **kwargs))
 
     def _enqueue(self, turn: Turn, call: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
         with self._change:
             if self._closed:
-                raise RuntimeError("the worker threads were shut down")
+                raise RuntimeError("the worker threads have ended")
             heapq.heappush(self._waiting, _Work(turn, next(self._numbers), future, call))
             if len(self._threads) < self.count:
                 name = f"worker-{len(self._threads)}"

@@ -95,7 +95,7 @@ class PartWorkers:
         """
         inner = PartWork(work.workspace, work.level, work.mtime, lambda: self._check(work.check_stop))
         ordered = sorted(parts, key=_turn)
-        futures = [self._pool.submit_in_turn(_turn(part), self._export, part, inner) for part in ordered]
+        futures = [self._pool.submit(_turn(part), self._export, part, inner) for part in ordered]
         try:
             yield from self._collect(futures)
         finally:
