@@ -24,6 +24,13 @@ OLD = "2026-02-01T12:00:00.000Z"
 HOME = Home(Path("/data/packmule"))
 
 
+@pytest.fixture
+def fs(fs: FakeFilesystem, monkeypatch: pytest.MonkeyPatch) -> FakeFilesystem:
+    """The fake file system, with paths of its own kind: to Python 3.13 real ones are others."""
+    monkeypatch.setitem(globals(), "HOME", Home(Path("/data/packmule")))
+    return fs
+
+
 class MemoryRecords:
     """Records that always agree, but for the jobs in ``living``."""
 
@@ -45,10 +52,10 @@ class MemoryRecords:
         self.done.append(("archive", path, *job_ids))
 
 
-def tools(records: Any, home: Home = HOME, abandoned: list[int] | None = None, **more: Any) -> Tools:
+def tools(records: Any, home: Home | None = None, abandoned: list[int] | None = None, **more: Any) -> Tools:
     found = abandoned if abandoned is not None else []
     nothing: dict[str, Any] = {"stop_embedded": lambda: None, "remove_embedded": lambda: None}
-    return Tools(home=home, records=records, **{"abandon": found.append, **nothing, **more})
+    return Tools(home=home or HOME, records=records, **{"abandon": found.append, **nothing, **more})
 
 
 def job(number: int, status: str, **more: Any) -> Job:
