@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from export_core.errors import PackmuleError
 
@@ -53,12 +53,12 @@ class Output:
     def out(self, item: Any) -> None:
         """Print a text as it is, or a rich renderable as wide as the terminal."""
         with _stdout_at_fault():
-            sys.stdout.write((item if isinstance(item, str) else _drawn(item)) + "\n")
+            sys.stdout.write(_drawn(item, sys.stdout) + "\n")
 
-    def message(self, text: str) -> None:
-        """A line for people, on stderr; that nobody is there any more to read it is no error."""
+    def message(self, item: Any) -> None:
+        """A line or a renderable for people, on stderr; that nobody is there to read it is no error."""
         with contextlib.suppress(OSError, ValueError):
-            sys.stderr.write(text + "\n")
+            sys.stderr.write(_drawn(item, sys.stderr) + "\n")
             sys.stderr.flush()
 
 
@@ -82,12 +82,14 @@ def _encodable(text: str) -> bool:
     return True
 
 
-def _drawn(item: Any) -> str:
-    """A renderable as text: as wide as the terminal, or as wide as it likes where there is none."""
+def _drawn(item: Any, stream: TextIO) -> str:
+    """A text as it is; a renderable as wide as the terminal, or as wide as it likes where there is none."""
+    if isinstance(item, str):
+        return item
     from rich.console import Console
 
-    has_width = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
-    console = Console(highlight=False, width=None if has_width else _UNBOUNDED)
+    has_width = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
+    console = Console(file=stream, highlight=False, width=None if has_width else _UNBOUNDED)
     with console.capture() as captured:
         console.print(item, soft_wrap=True)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())

@@ -12,7 +12,6 @@ from export_core.workspace import Home
 
 if TYPE_CHECKING:
     import typer
-    from rich.console import Console
 
     from cli.config import Config, SourceConfig
     from export_core.delivery import Strategy
@@ -56,11 +55,6 @@ class Wiring:
 
         return JobStore(self.home.store)
 
-    @property
-    def console_err(self) -> Console:
-        """A rich console on stderr."""
-        return self.output.console_err
-
     def print_json(self, document: Mapping[str, Any] | list[Any]) -> None:
         """Print the one JSON document of this run to stdout."""
         self.output.json(document)
@@ -69,9 +63,9 @@ class Wiring:
         """Print a result to stdout: a text, or a rich renderable."""
         self.output.out(item)
 
-    def message(self, text: str) -> None:
-        """Say something to people, on stderr."""
-        self.output.message(text)
+    def message(self, item: Any) -> None:
+        """Say something to people, on stderr: a text, or a rich renderable."""
+        self.output.message(item)
 
     def source(self, chosen: SourceConfig) -> Source:
         """The source that config.toml or a URL describes. Raises UsageError."""

@@ -81,7 +81,7 @@ def show_all(wires: Wiring, jobs: Sequence[Job], *, json: bool, quiet: bool) -> 
         wires.print_json([job_json(job) for job in jobs])
     else:
         if not quiet:
-            wires.console_err.print(summary_table(jobs))
+            wires.message(summary_table(jobs))
         for job in jobs:
             if job.status is JobStatus.FINISHED:
                 wires.out(job.place or "")
@@ -163,6 +163,8 @@ def _run_one(wires: Wiring, here: Foreground, job_id: int, pool: WorkerPool, *, 
         return
     try:
         here.run(job_id, restart=restart, pool=pool)
+    except Interrupted as exc:  # it says which job
+        wires.message(exc.message)
     except PackmuleError as exc:
         wires.message(f"job {job_id}: {exc.message}")
 

@@ -70,6 +70,16 @@ def test_into_a_directory(packmule: CommandLine) -> None:
     assert sorted(result.stdout.split()) == sorted(str(target / name) for name in archives)
 
 
+def test_the_closing_table_in_a_file_is_not_folded(packmule: CommandLine) -> None:
+    packmule.environment["COLUMNS"] = ""  # test runners set one
+    target = packmule.root / ("long" * 30)
+    target.mkdir()
+    result = packmule.call("export", "--all", "--source", "fake", "--to", str(target))
+    for name in ("group/one", "group/two", "other/three"):
+        [line] = [line for line in result.stderr.splitlines() if f" {name} " in line and "finished" in line]
+        assert line.endswith(f" {target / name}.tar.gz")
+
+
 def test_as_many_at_a_time_as_asked(packmule: CommandLine) -> None:
     packmule.hang("project.0")
     words = ("export", "--all", "--source", "fake", "--workers", "2", "--json")
@@ -111,6 +121,7 @@ def test_an_interrupted_group_is_resumed_as_a_whole(packmule: CommandLine) -> No
     out, err = exports.communicate(timeout=60)
     assert exports.returncode == 130
     assert "packmule resume --all" in err
+    assert err.splitlines().count("job 1: the export was interrupted") == 1
     assert [job["status"] for job in json.loads(out)] == ["interrupted", "queued", "queued"]
     packmule.free("merge_requests.1")
     done = packmule.reads().count("issues.0")
