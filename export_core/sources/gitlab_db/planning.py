@@ -111,9 +111,12 @@ class Planner:
     def _not_as_gitlab(self, chosen: set[str]) -> list[str]:
         """What may differ from GitLab's own export, because the databases cannot tell."""
         main, catalog, rules = self.connection("main"), self.catalog("main"), self.settings.rules
-        found = (
-            [] if rules.stored else visibility.warnings(main, catalog, self.project.id, self.options, chosen)
-        )
+        if not rules.stored:
+            found = visibility.warnings(main, catalog, self.project.id, self.options, chosen)
+        elif self.options.get("as_user"):
+            found = ["--as-user changes nothing: the embedded instance holds what an archive held"]
+        else:
+            found = []
         if "protected_branches" in chosen:
             place = self.settings.storage.repository(self.project.storage, self.project.disk_path)
             repository = place is not None

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from export_core.errors import NotFound, SourceUnavailable
+from export_core.source import Selection
 from export_core.sources.embedded.source import EmbeddedSource
 from tests.export_core.sources.gitlab_db_files.world import World
 
@@ -72,3 +73,15 @@ def test_without_statistics_by_path(listed: World) -> None:
 def test_another_database(world: World) -> None:
     with pytest.raises(SourceUnavailable):
         world.source(database=world.instance.server.dsn("postgres")).projects(None)
+
+
+@pytest.mark.parametrize(("options", "said"), [({}, False), ({"as_user": "nobody"}, True)])
+def test_the_embedded_instance_says_that_as_user_changes_nothing(
+    listed: World, options: dict[str, str], said: bool
+) -> None:
+    snapshot = EmbeddedSource("embedded", listed.instance).open("listing/a", options)
+    try:
+        warnings = snapshot.plan(Selection(("labels",))).warnings
+    finally:
+        snapshot.close()
+    assert any("--as-user changes nothing" in warning for warning in warnings) is said
