@@ -61,7 +61,7 @@ COMMANDS: Mapping[str, Entry] = {
         "cli.commands.work:work",
         "Run queued and interrupted jobs; for cron and systemd.",
         (0, 1, 2, 3, 130),
-        {3: "with --once: a job failed", 130: "stopped; its jobs are resumable"},
+        {3: "with --once: a job failed or is incomplete", 130: "stopped; its jobs are resumable"},
     ),
     "verify": Entry(
         "cli.commands.verify:verify",

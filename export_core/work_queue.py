@@ -48,7 +48,7 @@ class WorkQueue:
         self._clock = clock
         self._tried: dict[int, int] = {}
         self.failed: set[int] = set()
-        """Jobs that ended badly here and did not end well later."""
+        """Jobs that failed here and did not end well later, and those whose archive is incomplete."""
 
     def due(self, room: int, running: Collection[int]) -> list[Job]:
         """At most ``room`` jobs to begin now, oldest first."""
@@ -69,7 +69,9 @@ class WorkQueue:
             self.failed.add(job_id)
             return _failure_words(job, self._schedule(job))
         self.failed.discard(job_id)
-        return f"job {job_id}: {job.project} is {job.status}"
+        if job.incomplete:
+            self.failed.add(job_id)
+        return f"job {job_id}: {job.project} is {job.status}{', but incomplete' if job.incomplete else ''}"
 
     def _settled(self, job: Job, exit_code: int) -> Job:
         """The job after its process has ended; one that is left without an end has crashed."""

@@ -34,7 +34,8 @@ def work(
 
     Jobs are queued by packmule export --queue. Each runs in a process of its own; several packmule work
     never run the same job. A failed job is tried again after 1 and after 5 minutes, then left failed. With
-    --once, exit code 3 says that a job failed. SIGTERM and Ctrl-C stop all jobs; they stay resumable.
+    --once, exit code 3 says that a job failed or lacks something. SIGTERM and Ctrl-C stop all jobs; they
+    stay resumable.
     """
     from cli.signals import stopping
 

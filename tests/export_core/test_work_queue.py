@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from export_core.errors import JobConflict
-from export_core.job import ErrorInfo, JobRequest, JobStatus
+from export_core.job import MISSING, ErrorInfo, JobRequest, JobStatus
 from export_core.ownership import current_owner
 from export_core.store import JobStore
 from export_core.work_queue import WorkQueue
@@ -103,6 +103,14 @@ def test_a_retry_that_ends_well_is_no_failure(world: World) -> None:
     world.fail(job_id)
     assert world.finish(job_id) == f"job {job_id}: group/project is finished"
     assert world.queue.failed == set()
+
+
+def test_an_incomplete_archive_counts_as_a_failure_but_is_not_made_again(world: World) -> None:
+    job_id = world.job()
+    world.store.add_warning(job_id, f"{MISSING}uploads: a file")
+    assert "incomplete" in world.finish(job_id)
+    assert world.queue.failed == {job_id}
+    assert world.due() == []
 
 
 @pytest.mark.parametrize("kind", ["UsageError", "NotFound"])
