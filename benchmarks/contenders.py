@@ -20,15 +20,13 @@ WITH_PROGRESS = "packmule, progress drawn"
 
 def packmule(home: Home, project: Project, result: Path, workers: int) -> Command:
     """``packmule export``, in a process of its own."""
-    words = [*PACKMULE, "export", project.path, "--to", str(result), "--force", "--no-reuse", "--quiet"]
+    words = ["export", project.path, "--to", str(result), "--force", "--no-reuse", "--quiet"]
+    return command(home, [*words, "--workers", str(workers)], result)
+
+
+def command(home: Home, words: list[str], result: Path) -> Command:
+    """Any command of packmule's."""
     compiled = str(home.root.parent / "pycache")  # also where the code lies in a read-only place
-    environment = {"PACKMULE_HOME": str(home.root), "PYTHONPYCACHEPREFIX": compiled}
-    return Command([*words, "--workers", str(workers)], environment, result)
-
-
-def look(home: Home, words: list[str], result: Path) -> Command:
-    """A command that only shows something."""
-    compiled = str(home.root.parent / "pycache")
     environment = {"PACKMULE_HOME": str(home.root), "PYTHONPYCACHEPREFIX": compiled}
     return Command([*PACKMULE, *words], environment, result)
 

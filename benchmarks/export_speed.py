@@ -137,7 +137,7 @@ class Bench:
         """How long it takes to look at something."""
         checks = []
         for words in (["--help"], ["list"]):
-            command = contenders.look(self._home, words, self._place / "none")
+            command = contenders.command(self._home, words, self._place / "none")
             seconds = median(run(command).wall for _ in range(rounds + 1))
             checks.append(Check(f"seconds of packmule {words[0]}", seconds, 0.25))
         return checks

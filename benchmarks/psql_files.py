@@ -16,19 +16,21 @@ from export_core.sources.embedded.cluster import binaries
 _TYPES = "bigint[], bigint, bigint"
 
 
-Sharing = Callable[[Project, int], list[list[tuple[Relation, list[list[int]]]]]]
-"""For each process the relations that it reads, and the batches of ids of each."""
+Share = list[tuple[Relation, list[list[int]]]]
+"""The relations that one process reads, and the batches of ids of each."""
+Sharing = Callable[[Project, int], list[Share]]
+"""The share of each process."""
 
 
-def a_relation_each(project: Project, count: int) -> list[list[tuple[Relation, list[list[int]]]]]:
+def a_relation_each(project: Project, count: int) -> list[Share]:
     """Whole relations, the largest first to whoever has the least to do."""
-    shares: list[list[tuple[Relation, list[list[int]]]]] = [[] for _ in range(count)]
+    shares: list[Share] = [[] for _ in range(count)]
     for whole in sorted(((r, list(batches(r))) for r in project.relations), key=lambda one: -len(one[1])):
         min(shares, key=lambda share: sum(len(one) for _, one in share)).append(whole)
     return shares
 
 
-def batch_by_batch(project: Project, count: int) -> list[list[tuple[Relation, list[list[int]]]]]:
+def batch_by_batch(project: Project, count: int) -> list[Share]:
     """Every relation in equal shares."""
     cut = [(relation, list(batches(relation))) for relation in project.relations]
     return [

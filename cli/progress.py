@@ -6,7 +6,6 @@ A thread looks at the tally some times a second; an event itself costs an additi
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -43,8 +42,8 @@ def shown(output: Output, *, quiet: bool) -> Iterator[Listener]:
     """A listener whose events are shown on stderr until the end of the block."""
     tally, ended = Tally(), threading.Event()
     # The view is made in its thread: nobody waits until what draws it is loaded.
-    watching = functools.partial(_keep_looking, output, tally, ended, quiet=quiet)
-    thread = threading.Thread(target=watching, daemon=True)
+    words = {"quiet": quiet}
+    thread = threading.Thread(target=_keep_looking, args=(output, tally, ended), kwargs=words, daemon=True)
     thread.start()
     try:
         yield tally

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ParamSpec, Self, TypeVar
 
 from export_core.allocation import keep_freed_memory, spare_modules
@@ -65,14 +66,13 @@ class WorkerPool:
 
         Raises RuntimeError after the context's end.
         """
-        return self._enqueue(turn, lambda: fn(*args, **kwargs))
-
-    def _enqueue(self, turn: Turn, call: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
         with self._change:
             if self._closed:
                 raise RuntimeError("the worker threads have ended")
-            heapq.heappush(self._waiting, _Work(turn, next(self._numbers), future, call))
+            heapq.heappush(
+                self._waiting, _Work(turn, next(self._numbers), future, partial(fn, *args, **kwargs))
+            )
             if len(self._threads) < self.count:
                 name = f"worker-{len(self._threads)}"
                 self._threads.append(threading.Thread(target=self._run, name=name, daemon=True))

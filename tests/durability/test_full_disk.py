@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from export_core.job import JobStatus
 from tests.durability.harness import FAKE
 from tests.durability.scene import Scene, digest
+from tests.small_disk import fill, mounted
 
 
 @pytest.fixture
@@ -36,18 +35,8 @@ def small_disk(large: Scene) -> Iterator[Path]:
     """A file system of its own with 6 MB, for whoever may mount one."""
     place = large.root / "small"
     place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs", str(place)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("a file system cannot be mounted here")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def fill(place: Path) -> None:
-    """Take all the room there is but for some kilobytes."""
-    with suppress(OSError), (place / "filling").open("wb", buffering=0) as file:
-        while file.write(bytes(4096)):
-            pass
+    with mounted(place, "6m"):
+        yield place
 
 
 def make_room(place: Path) -> None:

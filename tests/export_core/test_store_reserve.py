@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,23 +10,15 @@ import pytest
 from export_core.errors import StoreUnusable
 from export_core.job import JobRequest, JobStatus, StrategyChoice
 from export_core.store import JobStore
+from tests.small_disk import fill, mounted
 
 REQUEST = JobRequest(project="a/b", source="x", strategy=StrategyChoice("notification", None, {}))
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(tmp_path)]
-    if os.geteuid() != 0 or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("a file system cannot be mounted here")
-    yield tmp_path
-    subprocess.run(["umount", "-l", str(tmp_path)], check=True)
-
-
-def fill(place: Path) -> None:
-    with suppress(OSError), (place / "filling").open("wb", buffering=0) as file:
-        while file.write(bytes(4096)):
-            pass
+    with mounted(tmp_path, "24m") as place:
+        yield place
 
 
 def test_a_full_disk_takes_a_last_word(disk: Path) -> None:

@@ -111,10 +111,8 @@ class RelationRows:
 
     def _write_large(self, part: Part, record: int, sink: Sink, *, refused: str | None = None) -> None:
         """Write one record piece by piece: its diffs apart, or, ``refused`` whole, all its lists."""
-        ways = [oversized.with_big_diffs, oversized.child_by_child]
-        if refused is not None:
-            ways.remove(oversized.with_big_diffs)
-        for way in ways:
+        ways = (oversized.with_big_diffs, oversized.child_by_child)
+        for way in ways if refused is None else ways[1:]:
             pieces = way(self._statements, self._reader.resolver, self._node, record)
             try:
                 first = next(pieces, None)

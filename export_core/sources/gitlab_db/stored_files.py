@@ -165,8 +165,8 @@ def _other_name(found: _Found) -> str:
     return f"./{layout.upload_member(secret)}/{found.member.rsplit('/', 1)[-1]}"
 
 
-def _local(planner: Planner, root: str | None, relation: str, relative: str) -> Iterator[str]:
-    """The place of a file below a local root; none, and reported, when it would lie outside.
+def _local(planner: Planner, root: str | None, relation: str, relative: str) -> str | None:
+    """The place of a file below a local root; None, and reported, when it would lie outside.
 
     Raises SourceUnavailable when the root is not there.
     """
@@ -183,9 +183,9 @@ def _local(planner: Planner, root: str | None, relation: str, relative: str) -> 
         )
     path = (base / relative).resolve()
     if path.is_relative_to(base):
-        yield f"file:{path}"
-    else:
-        _report_outside(planner, relation, relative)
+        return f"file:{path}"
+    _report_outside(planner, relation, relative)
+    return None
 
 
 def _report_outside(planner: Planner, relation: str, named: str) -> None:
@@ -198,10 +198,11 @@ def _lfs(planner: Planner, oid: str, store: int | None) -> Iterator[_Found]:
         _report_outside(planner, "lfs_objects", oid)
         return
     key = layout.lfs_object(oid)
-    places = iter((f"lfs:{key}",))
+    place: str | None = f"lfs:{key}"
     if store != layout.REMOTE_STORE:
-        places = _local(planner, planner.settings.storage.lfs_objects, "lfs_objects", key)
-    yield from (_Found(f"./{layout.lfs_member(oid)}", place, oid) for place in places)
+        place = _local(planner, planner.settings.storage.lfs_objects, "lfs_objects", key)
+    if place is not None:
+        yield _Found(f"./{layout.lfs_member(oid)}", place, oid)
 
 
 def _uploads(planner: Planner, avatar: set[str]) -> Iterator[_Found]:
@@ -218,13 +219,14 @@ def _upload(
     if layout.leads_out(name):
         _report_outside(planner, "uploads", name)
         return
-    places = iter((f"uploads:{path}",))
+    place: str | None = f"uploads:{path}"
     if not remote:
         project = planner.project
         directory = layout.project_directory(project.disk_path, project.full_path, project.storage_version)
         relative = layout.uploaded_file(path, uploader, directory)
-        places = _local(planner, planner.settings.storage.uploads, "uploads", relative)
-    yield from (_Found(f"./{layout.upload_member(name)}", place) for place in places)
+        place = _local(planner, planner.settings.storage.uploads, "uploads", relative)
+    if place is not None:
+        yield _Found(f"./{layout.upload_member(name)}", place)
 
 
 def _remote_name(path: str, secret: str | None, uploader: str) -> str:
@@ -251,8 +253,9 @@ def _avatar(planner: Planner) -> Iterator[_Found]:
         yield _Found(f"./{layout.avatar_member(current)}", f"uploads:{path}")
     else:
         relative = layout.uploaded_file(path, layout.AVATAR_UPLOADER, "")
-        places = _local(planner, planner.settings.storage.uploads, "avatar", relative)
-        yield from (_Found(f"./{layout.avatar_member(path)}", place) for place in places)
+        place = _local(planner, planner.settings.storage.uploads, "avatar", relative)
+        if place is not None:
+            yield _Found(f"./{layout.avatar_member(path)}", place)
 
 
 def _avatar_name(planner: Planner) -> str | None:
