@@ -207,6 +207,7 @@ class JobStore:
             if reused and archive and not store_jobs.archive_users(db, archive.path or ""):
                 raise JobConflict(f"the archive of job {reused_from} was removed meanwhile")
             store_jobs.change_own(db, job_id, owner, values)
+            store_parts.forget_work(db, job_id)
 
         self._write(end)
 

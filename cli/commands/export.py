@@ -102,8 +102,7 @@ def _project(options: ExportOptions) -> str:
 
 def _job_for(wires: Wiring, request: JobRequest, *, restart: bool) -> tuple[Job, bool]:
     """The job to run, and whether it starts over. Raises JobConflict when that very export is running."""
-    twins = [job for job in wires.store.list(project=request.project) if same_export(job, request)]
-    running = next((job for job in twins if job.status is JobStatus.STARTED), None)
+    running = _twin(wires, request, JobStatus.STARTED)
     if running is not None and not restart:
         raise JobConflict(
             f"job {running.id} is exporting {request.project} to {running.place} right now",
@@ -111,12 +110,18 @@ def _job_for(wires: Wiring, request: JobRequest, *, restart: bool) -> tuple[Job,
         )
     if running is not None:
         _let_go(wires, running)
-    old = running or next((job for job in twins if job.status is JobStatus.INTERRUPTED), None)
+    old = running or _twin(wires, request, JobStatus.INTERRUPTED)
     if restart and old is not None:
         if old.request == request:
             return old, True
         _replace(wires, old)
     return wires.store.create(request), False
+
+
+def _twin(wires: Wiring, request: JobRequest, status: JobStatus) -> Job | None:
+    """The newest job in a state that makes the same export."""
+    jobs = wires.store.list(status=status, project=request.project)
+    return next((job for job in jobs if same_export(job, request)), None)
 
 
 def _replace(wires: Wiring, old: Job) -> None:

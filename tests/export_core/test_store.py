@@ -141,6 +141,18 @@ class TestJob:
         assert job.warnings == PLAN.warnings
         assert job.snapshots == (SNAPSHOT,)
 
+    def test_a_finished_job_keeps_its_relations_and_not_what_was_to_be_read(self, store: JobStore) -> None:
+        """Ids and file names of a large project are megabytes, for every export of it."""
+        job_id = started(store)
+        store.start_part(job_id, "labels", 0, 0)
+        finish_part(store, job_id, "labels", 0)
+        before = store.get(job_id)
+        store.finish(job_id, ME, None, {}, in_store=False)
+        assert store.get(job_id).relations == before.relations
+        plan = store.load_plan(job_id)
+        assert plan is not None
+        assert not any(part.payload for part in plan.parts)
+
     def test_a_failure_is_kept_until_the_next_run(self, store: JobStore) -> None:
         job_id = started(store)
         store.fail(job_id, ME, ErrorInfo("RelationFailed", "no table", "see doctor"))
