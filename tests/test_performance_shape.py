@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -26,6 +25,7 @@ from export_core.sources.gitlab_db.reader import GitlabReader, resting_time
 from export_core.worker_pool import WorkerPool
 from export_core.workers import PartWork, PartWorkers
 from export_core.workspace import Workspace
+from tests.foreign_readers import INFLATERS, LISTERS, run_tool
 
 ISSUES = 1100
 """More than one part of issues, and not a whole number of parts."""
@@ -40,17 +40,6 @@ except SystemExit as end:
     assert not end.code, end.code
 print("imported:", *[name for name in "{HEAVY}".split() if name in sys.modules], file=sys.stderr)
 """
-LISTERS = {
-    "tar": ["tar", "-tzf"],
-    "bsdtar": ["bsdtar", "-tzf"],
-    "busybox": ["busybox", "tar", "-tzf"],
-}
-INFLATERS = {
-    "gzip": ["gzip", "-dc"],
-    "pigz": ["pigz", "-dc"],
-    "igzip": ["igzip", "-dc"],
-    "ruby": ["ruby", "-rzlib", "-e", "STDOUT.binmode; STDOUT.write Zlib::GzipReader.open(ARGV[0]).read"],
-}
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +107,7 @@ def test_tars_list_every_member(scale_archive: Path, tool: str) -> None:
     with tarfile.open(scale_archive) as archive:
         names = [member.name.rstrip("/") for member in archive]
 
-    listed = _run(LISTERS[tool], scale_archive).decode().split()
+    listed = run_tool(LISTERS[tool], scale_archive).decode().split()
 
     # busybox leaves out "./", and bsdtar may.
     assert [name.rstrip("/").removeprefix("./") for name in listed if name not in ("./", ".")] == [
@@ -128,7 +117,7 @@ def test_tars_list_every_member(scale_archive: Path, tool: str) -> None:
 
 @pytest.mark.parametrize("tool", INFLATERS)
 def test_inflaters_give_the_same_bytes(scale_archive: Path, tool: str) -> None:
-    inflated = _run(INFLATERS[tool], scale_archive)
+    inflated = run_tool(INFLATERS[tool], scale_archive)
 
     assert (
         hashlib.sha256(inflated).digest()
@@ -137,15 +126,7 @@ def test_inflaters_give_the_same_bytes(scale_archive: Path, tool: str) -> None:
 
 
 def test_gzip_finds_nothing_wrong(scale_archive: Path) -> None:
-    _run(["gzip", "-t"], scale_archive)
-
-
-def _run(command: list[str], path: Path) -> bytes:
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"{command[0]} is not installed")
-    done = subprocess.run([*command, path], capture_output=True, check=True)
-    assert done.stderr == b""
-    return done.stdout
+    run_tool(["gzip", "-t"], scale_archive)
 
 
 def test_parts_follow_from_the_snapshot_alone(embedded: EmbeddedInstance, projects: dict[str, str]) -> None:

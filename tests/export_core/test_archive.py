@@ -7,8 +7,6 @@ import hashlib
 import io
 import itertools
 import random
-import shutil
-import subprocess
 import tarfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -26,21 +24,11 @@ from export_core.errors import ExportFailed, Interrupted, RelationFailed
 from export_core.events import BytesMoved, Event
 from export_core.segment import SegmentDamaged
 from export_core.source import ArchiveFile, Part, Plan
+from tests.foreign_readers import INFLATERS, LISTERS, run_tool
 
 from .archive_parts import Example, FilesReader, InlineExecutor, MemoryCheckpoint, in_memory, noise, pool
 
 PYTHON_MODES = ["r:gz", "r|gz"]
-LISTERS = {
-    "tar": ["tar", "-tzf"],
-    "bsdtar": ["bsdtar", "-tzf"],
-    "busybox": ["busybox", "tar", "-tzf"],
-}
-INFLATERS = {
-    "gzip": ["gzip", "-dc"],
-    "pigz": ["pigz", "-dc"],
-    "igzip": ["igzip", "-dc"],
-    "ruby": ["ruby", "-rzlib", "-e", "STDOUT.binmode; STDOUT.write Zlib::GzipReader.open(ARGV[0]).read"],
-}
 
 
 def make(root: Path, workers: int = 1, **options: Any) -> tuple[Example, bytes]:
@@ -63,14 +51,6 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A chunk for every piece, a checkpoint for every few of them."""
     monkeypatch.setattr(segment_module, "CHUNK_MIN", 1)
     monkeypatch.setattr(archive_module, "CHECKPOINT_MIN", 1)
-
-
-def run_tool(command: list[str], path: Path) -> bytes:
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"{command[0]} is not installed")
-    done = subprocess.run([*command, path], capture_output=True, check=True)
-    assert done.stderr == b""
-    return done.stdout
 
 
 # --- what is in it
