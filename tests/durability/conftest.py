@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.durability.harness import demo_scene
-from tests.durability.scene import Scene
+from tests.durability.harness import FAKE, demo_scene
+from tests.durability.scene import Scene, digest
 
 
 @pytest.fixture
@@ -18,6 +18,22 @@ def scene() -> Iterator[Scene]:
     made = Scene(lines=60, parts=4)
     yield made
     made.close()
+
+
+@pytest.fixture
+def large() -> Iterator[Scene]:
+    """With a fake project of 23 MB, and nothing in the way."""
+    made = Scene(**FAKE)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wanted(large: Scene) -> str:
+    """The digest of the archive when nothing is in the way."""
+    target = large.out / "wanted.tar.gz"
+    large.good("export", "a/b", "--source", "fake", "--to", str(target))
+    return digest(target)
 
 
 @pytest.fixture(scope="session")

@@ -4,27 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.durability.harness import FAKE, OTHER_FILE_SYSTEM
+from tests.durability.harness import OTHER_FILE_SYSTEM
 from tests.durability.scene import Scene, digest
-
-
-@pytest.fixture
-def large() -> Iterator[Scene]:
-    made = Scene(**FAKE)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def wanted(large: Scene) -> str:
-    target = large.out / "wanted.tar.gz"
-    large.good("export", "a/b", "--source", "fake", "--to", str(target))
-    return digest(target)
 
 
 def export(scene: Scene, kill: str) -> Path:

@@ -10,24 +10,8 @@ from pathlib import Path
 import pytest
 
 from export_core.job import JobStatus
-from tests.durability.harness import FAKE
 from tests.durability.scene import Scene, digest
 from tests.small_disk import fill, mounted
-
-
-@pytest.fixture
-def large() -> Iterator[Scene]:
-    made = Scene(**FAKE)
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def wanted(large: Scene) -> str:
-    """The digest of the archive when there is room."""
-    target = large.out / "wanted.tar.gz"
-    large.good("export", "a/b", "--source", "fake", "--to", str(target))
-    return digest(target)
 
 
 @pytest.fixture
