@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from export_core.segment import SegmentWriter
+from export_core.segment import SegmentWriter, seal_segment
 from export_core.source import Part, Selection
 from export_core.sources.growi.memory import MemoryStore
 from export_core.sources.growi.options import Options
@@ -119,7 +119,8 @@ def _through_segments(store: GeneratedStore, token: str, parts: Sequence[Part]) 
         def export(part: Part) -> None:
             with SegmentWriter(workspace, part.relation, part.number) as writer:
                 GrowiReader(store, token).read(part, writer)
-                writer.close()
+                segment = writer.close()
+            seal_segment(workspace, segment)
 
         list(pool.map(export, parts))
 

@@ -1,8 +1,9 @@
 """Segments: the finished, compressed bytes of one part, in the job's work directory.
 
-A segment is a run of chunk files, so that it can be freed bit by bit while the archive grows. All of them
-are durable under their final names before ``SegmentWriter.close`` returns; until then they have temporary
-names, and nothing half-written is taken for finished.
+A segment is a run of chunk files, so that it can be freed bit by bit while the archive grows. They have
+temporary names until ``seal_segment`` has made them durable, so that nothing half-written is taken for
+finished. Sealing is a step of its own because it waits for the disk: a worker goes on with the next part
+meanwhile.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -95,6 +97,21 @@ def check_segment(workspace: Workspace, segment: Segment) -> bool:
     return size == segment.size and digest.hexdigest() == segment.sha256
 
 
+def seal_segment(workspace: Workspace, segment: Segment) -> None:
+    """Make a closed segment durable, under its final names. Raises ExportFailed when the disk fails."""
+    chunks = segment.paths(workspace)
+    with _writing(segment.relation, segment.part):
+        for chunk in chunks[-1:]:  # the others were full, and synced then
+            fd = os.open(_temporary(chunk), os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                sync_file(fd)
+            finally:
+                os.close(fd)
+        for chunk in chunks:
+            _temporary(chunk).rename(chunk)
+        sync_directory(workspace.segments)
+
+
 def remove_segment(workspace: Workspace, relation: str, part: int) -> None:
     """Remove a part's chunks, finished or not, of this or an earlier attempt."""
     number = 0
@@ -119,6 +136,10 @@ def read_blocks(path: Path) -> Iterator[memoryview]:
 
 def _temporary(chunk: Path) -> Path:
     return chunk.with_name(chunk.name + ".tmp")
+
+
+def _writing(relation: str, part: int) -> AbstractContextManager[None]:
+    return disk_errors(f"write the segment of {relation} (part {part})")
 
 
 def _never() -> None:
@@ -190,12 +211,11 @@ class SegmentWriter:
         return self._raw_size
 
     def close(self) -> Segment:
-        """Make the segment durable and say what it is."""
+        """End the part and say what it is; ``seal_segment`` has still to make it durable."""
         if rest := self._cutter.rest():
             self._store(rest)
-        with disk_errors(f"write the segment of {self._relation} (part {self._part})"):
+        with _writing(self._relation, self._part):
             self._end_chunk()
-            self._publish()
         self._closed = True
         return Segment(
             relation=self._relation,
@@ -233,7 +253,7 @@ class SegmentWriter:
         self._crc = compression.crc32(raw, self._crc)
         self._raw_size += len(raw)
         self._digest.update(packed)
-        with disk_errors(f"write the segment of {self._relation} (part {self._part})"):
+        with _writing(self._relation, self._part):
             if self._fd is None:
                 self._begin_chunk()
             assert self._fd is not None  # noqa: S101
@@ -241,6 +261,7 @@ class SegmentWriter:
             self._size += len(packed)
             self._room -= len(packed)
             if self._room <= 0:
+                sync_file(self._fd)
                 self._end_chunk()
 
     def _begin_chunk(self) -> None:
@@ -251,16 +272,9 @@ class SegmentWriter:
 
     def _end_chunk(self) -> None:
         if self._fd is not None:
-            sync_file(self._fd)
             os.close(self._fd)
             self._fd = None
             self._chunks += 1
-
-    def _publish(self) -> None:
-        for number in range(self._chunks):
-            chunk = self._path(number)
-            _temporary(chunk).rename(chunk)
-        sync_directory(self._workspace.segments)
 
     def _path(self, chunk: int) -> Path:
         return self._workspace.chunk(self._relation, self._part, chunk)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from export_core.deferred import materialise
 from export_core.errors import ExportFailed, PackmuleError, RelationFailed, SourceInterrupted
-from export_core.segment import Segment, SegmentWriter
+from export_core.segment import Segment, SegmentWriter, seal_segment
 from export_core.source import Part, Reader, cancel
 from export_core.worker_pool import Turn, WorkerPool
 from export_core.workspace import Workspace
@@ -46,7 +46,10 @@ class Finished:
 
 
 def export_part(reader: Reader, part: Part, work: PartWork) -> Segment:
-    """Read a part into a segment. Raises RelationFailed when it holds other lines than it must."""
+    """Read a part into a segment, which has still to be sealed.
+
+    Raises RelationFailed when it holds other lines than it must.
+    """
     writer = SegmentWriter(
         work.workspace,
         part.relation,
@@ -97,7 +100,7 @@ class PartWorkers:
         ordered = sorted(parts, key=_turn)
         futures = [self._pool.submit(_turn(part), self._export, part, inner) for part in ordered]
         try:
-            yield from self._collect(futures)
+            yield from self._collect(futures, work.workspace)
         finally:
             self._failed.set()
             _settle(futures)
@@ -108,17 +111,19 @@ class PartWorkers:
         for reader in tuple(self._readers):
             cancel(reader)
 
-    def _collect(self, futures: Sequence[Future[Finished]]) -> Iterator[Finished]:
+    def _collect(self, futures: Sequence[Future[Finished]], workspace: Workspace) -> Iterator[Finished]:
         errors: list[BaseException] = []
         for future in as_completed(futures):
-            error = None if future.cancelled() else future.exception()
-            if error is not None:
-                errors.append(error)
-                self._failed.set()
-                for other in futures:
-                    other.cancel()
-            elif not future.cancelled():
+            if future.cancelled():
+                continue
+            error = future.exception() or _sealed(workspace, future.result().segment)
+            if error is None:
                 yield future.result()
+                continue
+            errors.append(error)
+            self._failed.set()
+            for other in futures:
+                other.cancel()
         if errors:
             raise next((error for error in errors if not isinstance(error, _Halted)), errors[0])
 
@@ -191,6 +196,15 @@ def _turn(part: Part) -> Turn:
 
 class _Halted(ExportFailed):
     """A part that was stopped because another one failed; never shown."""
+
+
+def _sealed(workspace: Workspace, segment: Segment) -> ExportFailed | None:
+    """Seal a segment here, in the caller's thread; what went wrong counts as an error of its part."""
+    try:
+        seal_segment(workspace, segment)
+    except ExportFailed as exc:
+        return exc
+    return None
 
 
 def _settle(futures: Sequence[Future[Finished]]) -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from export_core import archive, atomic, deferred_record, exporter, heartbeat, segment, store
+from export_core import archive, atomic, deferred_record, exporter, heartbeat, segment, store, workers
 
 PHASES = ("planning", "exporting", "archiving", "delivering")
 POINTS: tuple[tuple[str, int], ...] = (
@@ -26,6 +26,7 @@ POINTS: tuple[tuple[str, int], ...] = (
     ("snapshot", 1),
     ("begun", 24),
     ("chunk", 6),
+    ("closed", 24),
     ("segment", 24),
     ("finished", 24),
     ("fingerprint", 1),
@@ -105,7 +106,8 @@ def install() -> None:
     after(jobs, "set_phase", killer, lambda _self, _job, phase: f"phase-{phase}")
     before(jobs, "save_checkpoint", killer, lambda _self, _job, name, _value: f"un{_checkpoint(name)}")
     after(jobs, "save_checkpoint", killer, lambda _self, _job, name, _value: _checkpoint(name))
-    after(segment.SegmentWriter, "close", killer, "segment")
+    after(segment.SegmentWriter, "close", killer, "closed")
+    after(workers, "seal_segment", killer, "segment")
     after(segment.SegmentWriter, "_end_chunk", killer, "chunk")
     after(archive._Writer, "_append", killer, "appended")
     after(archive, "_free", killer, "freed")

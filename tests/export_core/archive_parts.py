@@ -12,7 +12,7 @@ from typing import Any
 
 from export_core.archive import ArchiveTools
 from export_core.assembly import ArchiveRequest
-from export_core.segment import Segment, SegmentWriter
+from export_core.segment import Segment, SegmentWriter, seal_segment
 from export_core.source import ArchiveFile, Part, Plan
 from export_core.workspace import Workspace
 
@@ -131,7 +131,9 @@ class Example:
                 writer.write(self.issues[number])
             elif relation == "repository":
                 writer.write(self.bundle)
-            return writer.close()
+            segment = writer.close()
+        seal_segment(request.workspace, segment)
+        return segment
 
     def segments(self) -> dict[tuple[str, int], Segment]:
         made = [self.write(part.relation, part.number) for part in self.plan.parts if not part.deferred]

@@ -12,7 +12,7 @@ SCRIPT = """
 import io, os, pathlib, sys
 from export_core.archive import ArchiveTools, write_archive
 from export_core.assembly import ArchiveRequest
-from export_core.segment import SegmentWriter
+from export_core.segment import SegmentWriter, seal_segment
 from export_core.source import ArchiveFile, Part, Plan
 from export_core.workspace import Workspace
 from concurrent.futures import ThreadPoolExecutor
@@ -41,6 +41,7 @@ with SegmentWriter(workspace, "repository", 0) as writer:
     for _ in range(megabytes):
         writer.write(bytes(1 << 20))
     segment = writer.close()
+seal_segment(workspace, segment)
 plan = Plan((Part("repository", 0, "./a"), Part("lfs_objects", 0, None, deferred=True)))
 with ThreadPoolExecutor(2) as executor:
     tools = ArchiveTools(executor, Files, 2)

@@ -14,7 +14,7 @@ from export_core.archive_position import missing_parts
 from export_core.archive_stream import FileArchive, SegmentArchive
 from export_core.deferred import materialise
 from export_core.errors import ExportFailed, Interrupted
-from export_core.segment import Segment, SegmentDamaged, SegmentWriter
+from export_core.segment import Segment, SegmentDamaged, SegmentWriter, seal_segment
 
 from .archive_parts import MTIME, Example, InlineExecutor, pool
 
@@ -29,6 +29,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Example, dict[tupl
     with SegmentWriter(example.request.workspace, deferred.relation, deferred.number) as writer:
         materialise(deferred, example.reader(), writer, mtime=MTIME)
         segment = writer.close()
+    seal_segment(example.request.workspace, segment)
     segments[segment.key] = segment
     other = Example(root / "file")
     info = write_archive(other.request, other.segments(), other.tools(InlineExecutor()))

@@ -15,7 +15,7 @@ import pytest
 from export_core import segment as segment_module
 from export_core.compression import PIECE_SIZE
 from export_core.errors import ExportFailed, Interrupted
-from export_core.segment import Segment, SegmentWriter, check_segment, remove_segment
+from export_core.segment import Segment, SegmentWriter, check_segment, remove_segment, seal_segment
 from export_core.workspace import Workspace
 
 from .archive_parts import ndjson, noise
@@ -30,7 +30,9 @@ def write(workspace: Workspace, *blocks: bytes) -> Segment:
     with SegmentWriter(workspace, "issues", 3) as writer:
         for block in blocks:
             writer.write(block)
-        return writer.close()
+        segment = writer.close()
+    seal_segment(workspace, segment)
+    return segment
 
 
 def compressed(workspace: Workspace, segment: Segment) -> bytes:
@@ -98,11 +100,51 @@ def test_private_whatever_the_umask(workspace: Workspace) -> None:
     assert stat.S_IMODE(workspace.root.parent.stat().st_mode) == 0o700
 
 
-def test_nothing_has_its_name_before_close(workspace: Workspace) -> None:
-    writer = SegmentWriter(workspace, "issues", 3)
-    writer.write(noise(5 * PIECE_SIZE, 3))
+def test_nothing_has_its_name_before_it_is_sealed(workspace: Workspace) -> None:
+    with SegmentWriter(workspace, "issues", 3) as writer:
+        writer.write(noise(5 * PIECE_SIZE, 3))
+        segment = writer.close()
     assert names(workspace)
     assert all(name.endswith(".tmp") for name in names(workspace))
+    assert not check_segment(workspace, segment)
+    seal_segment(workspace, segment)
+    assert not any(name.endswith(".tmp") for name in names(workspace))
+    assert check_segment(workspace, segment)
+
+
+def test_every_byte_is_on_the_disk_before_a_segment_has_its_names(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Chunks that are full are synced at once, the last one and the directory when it is sealed."""
+    acts: list[str] = []
+    real_sync, real_rename = segment_module.sync_file, Path.rename
+
+    def sync(fd: int) -> None:
+        inode = os.fstat(fd).st_ino
+        synced = next(path for path in workspace.segments.iterdir() if path.stat().st_ino == inode)
+        acts.append(f"sync {synced.name}")
+        real_sync(fd)
+
+    def rename(path: Path, target: Path) -> Path:
+        acts.append(f"rename {path.name}")
+        return real_rename(path, target)
+
+    monkeypatch.setattr(segment_module, "sync_file", sync)
+    monkeypatch.setattr(Path, "rename", rename)
+    monkeypatch.setattr(segment_module, "sync_directory", lambda path: acts.append(f"sync {path.name}"))
+    segment = write(workspace, noise(5 * PIECE_SIZE, 3))
+    chunks = [f"{path.name}.tmp" for path in segment.paths(workspace)]
+    assert len(chunks) == 2
+    assert acts == [
+        *(f"sync {chunk}" for chunk in chunks),
+        *(f"rename {chunk}" for chunk in chunks),
+        f"sync {workspace.segments.name}",
+    ]
+
+
+def test_aborting_twice_is_aborting_once(workspace: Workspace) -> None:
+    writer = SegmentWriter(workspace, "issues", 3)
+    writer.write(noise(5 * PIECE_SIZE, 3))
     writer.abort()
     writer.abort()
     assert names(workspace) == []
