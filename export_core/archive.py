@@ -215,7 +215,11 @@ class _Writer:
         try:
             for block in read_blocks(path):
                 self._tools.check_stop()
-                self._append(block)
+                hashing = self._tools.executor.submit(self._digest.update, block)
+                try:
+                    self._write(block)
+                finally:
+                    hashing.result()  # before the block changes
         except FileNotFoundError as exc:
             raise SegmentDamaged(*item.segment.key, f"{path.name} is missing") from exc
 
@@ -243,9 +247,12 @@ class _Writer:
         work = DeferredWork(stream.files, self.position.deferred_done, time.monotonic() - begun)
         self._parts_done.append((item.part, work))
 
-    def _append(self, data: bytes | memoryview) -> None:
-        write_all(self._fd, data)
+    def _append(self, data: bytes) -> None:
         self._digest.update(data)
+        self._write(data)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        write_all(self._fd, data)
         before = self.position.offset
         self.position = self.position.moved(len(data))
         if before >> 20 != self.position.offset >> 20:

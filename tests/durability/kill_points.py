@@ -109,7 +109,7 @@ def install() -> None:
     after(segment.SegmentWriter, "close", killer, "closed")
     after(workers, "seal_segment", killer, "segment")
     after(segment.SegmentWriter, "_end_chunk", killer, "chunk")
-    after(archive._Writer, "_append", killer, "appended")
+    after(archive._Writer, "_write", killer, "appended")
     after(archive, "_free", killer, "freed")
     before(deferred_record.PartsInArchive, "done", killer, "part-in-archive")
     after(exporter, "write_archive", killer, "made")
