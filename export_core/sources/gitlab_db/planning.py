@@ -53,9 +53,12 @@ class Planner:
     catalogs: Mapping[str, Catalog]
     options: Mapping[str, Any]
     warnings: list[str] = field(default_factory=list)
+    _told: Mapping[str, list[int]] = field(default_factory=dict, init=False)
+    """The embedded instance's own lists, where columns do not tell which rows were lines."""
 
     def plan(self, selection: Selection) -> Plan:
         """All parts in the order of the archive."""
+        self._told = self._told_lines()
         names = tuple(name for name in RELATION_NAMES if selection.includes(name))
         chosen = set(names)
         parts: list[Part] = []
@@ -153,9 +156,8 @@ class Planner:
         renderer = Renderer(catalog, self.settings.rules)
         where = [f"t.{node.child_key} = %s", *conditions(renderer, node, "t")]
         chosen: Any = self.project.id
-        told = self._told_lines(node)
-        if told is not None:
-            where, chosen = ["t.id = ANY(%s)"], told
+        if node.name in self._told:
+            where, chosen = ["t.id = ANY(%s)"], self._told[node.name]
         size, order = cut_of(node.name).part, order_by(renderer, node, "t")
         query = (
             f"SELECT t.id, {key} AS key, (row_number() OVER (ORDER BY {order}) - 1) AS place"
@@ -170,15 +172,14 @@ class Planner:
             return [(as_text(batch), len(batch), None) for batch in together]
         return slices
 
-    def _told_lines(self, node: Node) -> list[int] | None:
-        """The embedded instance's own list, where columns do not tell which rows were lines."""
+    def _told_lines(self) -> Mapping[str, list[int]]:
         if not self.settings.rules.stored:
-            return None
+            return {}
         kept = self.connection("main").execute(
-            "SELECT packmule_kept->'lines'->%s FROM projects WHERE id = %s", (node.name, self.project.id)
+            "SELECT packmule_kept->'lines' FROM projects WHERE id = %s", (self.project.id,)
         )
-        found: list[int] | None = (kept.fetchall() or [(None,)])[0][0]
-        return found
+        found: dict[str, list[int]] | None = (kept.fetchall() or [(None,)])[0][0]
+        return {name: ids for name, ids in (found or {}).items() if ids is not None}
 
 
 class MissingInSource(ExportFailed):
