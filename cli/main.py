@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import select
 import signal
 import sys
@@ -126,6 +127,7 @@ class PackmuleGroup(LazyGroup):
         if trouble is not None and not code:
             invocation.output.message(f"packmule: {trouble}")
         forget_unheard()
+        gc.freeze()  # else Python looks for garbage a last time, which takes longer than most commands
         sys.exit(final)
 
     def _bounded(self, words: list[str], invocation: Invocation, extra: dict[str, Any]) -> int:

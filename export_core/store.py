@@ -61,12 +61,20 @@ class JobStore:
         return self._load(lambda db: [store_jobs.row_of(db, job_id)])[0]
 
     def list(
-        self, *, status: JobStatus | None = None, project: str | None = None, source: str | None = None
+        self,
+        *,
+        status: JobStatus | None = None,
+        project: str | None = None,
+        source: str | None = None,
+        whole: bool = True,
     ) -> Jobs:
-        """All jobs, newest first, or those that match what is given."""
+        """All jobs, newest first, or those that match what is given.
+
+        Not ``whole``: without relations, snapshots and warnings, which are most of the work.
+        """
         stored = JobStatus.STARTED if status is JobStatus.INTERRUPTED else status
         filters = {"status": stored, "project": project, "source": source}
-        jobs = self._load(lambda db: store_jobs.select(db, filters))
+        jobs = self._load(lambda db: store_jobs.select(db, filters), whole=whole)
         return [job for job in jobs if status in (None, job.status)]
 
     def find_reusable(self, job: Job, fingerprint: str) -> Jobs:
@@ -356,8 +364,10 @@ class JobStore:
 
     # Inside
 
-    def _load(self, rows: Callable[[sqlite3.Connection], Sequence[sqlite3.Row]]) -> Jobs:
-        return self._database.read(lambda db: store_jobs.load(db, rows(db), self._clock()))
+    def _load(
+        self, rows: Callable[[sqlite3.Connection], Sequence[sqlite3.Row]], *, whole: bool = True
+    ) -> Jobs:
+        return self._database.read(lambda db: store_jobs.load(db, rows(db), self._clock(), whole=whole))
 
     def _write(self, action: Callable[[sqlite3.Connection], object]) -> None:
         self._database.write(action)

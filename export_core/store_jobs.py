@@ -61,8 +61,12 @@ def shown_status(row: sqlite3.Row, now: datetime) -> JobStatus:
     return status
 
 
-def load(db: sqlite3.Connection, rows: Sequence[sqlite3.Row], now: datetime) -> list[Job]:
-    """Whole jobs for rows of the table ``jobs``, in the same order."""
+def load(
+    db: sqlite3.Connection, rows: Sequence[sqlite3.Row], now: datetime, *, whole: bool = True
+) -> list[Job]:
+    """Jobs for rows of the table ``jobs``, in the same order; not ``whole``: of that table alone."""
+    if not whole:
+        return [job_from_row(row, shown_status(row, now)) for row in rows]
     jobs: list[Job] = []
     for first in range(0, len(rows), _IN_ONE_STATEMENT):
         jobs.extend(_load_some(db, rows[first : first + _IN_ONE_STATEMENT], now))

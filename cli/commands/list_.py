@@ -27,7 +27,7 @@ def list_jobs(
     resumed).
     """
     wires = wiring(ctx)
-    jobs = wires.store.list(status=job_status(status), project=project)
+    jobs = wires.store.list(status=job_status(status), project=project, whole=json)
     if json:
         wires.print_json([job_json(job) for job in jobs])
         return

@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -125,6 +126,15 @@ class TestJob:
         assert [job.id for job in store.list()] == [third.id, second.id, first.id]
         assert [job.id for job in store.list(project="a/b", status=JobStatus.QUEUED)] == [first.id]
         assert store.list(source="other") == []
+
+    def test_a_list_may_leave_out_what_takes_long_to_add_up(self, store: JobStore) -> None:
+        job_id = started(store)
+        whole = store.get(job_id)
+        assert whole.relations
+        assert whole.snapshots
+        assert whole.warnings
+        without = replace(whole, relations=(), snapshots=(), warnings=())
+        assert store.list(whole=False) == [without]
 
     def test_a_whole_life(self, store: JobStore, clock: Clock) -> None:
         job_id = started(store)
