@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 PLAIN_INTERVAL = 10.0
 """Seconds between two lines about the same phase where nobody watches."""
 
+BEFORE_DRAWING = 0.5
+"""Seconds without a picture: what draws it would be loaded while an export itself has much to load, and one
+that is over by then needs none."""
+
 LONG = 2.0
 """Seconds from which on a relation is worth a line of its own; most take next to none."""
 
@@ -41,7 +45,7 @@ class View(Protocol):
 def shown(output: Output, *, quiet: bool) -> Iterator[Listener]:
     """A listener whose events are shown on stderr until the end of the block."""
     tally, ended = Tally(), threading.Event()
-    # The view is made in its thread: nobody waits until what draws it is loaded.
+    # The view is made in its thread: nobody waits for it.
     words = {"quiet": quiet}
     thread = threading.Thread(target=_keep_looking, args=(output, tally, ended), kwargs=words, daemon=True)
     thread.start()
@@ -53,7 +57,7 @@ def shown(output: Output, *, quiet: bool) -> Iterator[Listener]:
 
 
 def _keep_looking(output: Output, tally: Tally, ended: threading.Event, *, quiet: bool) -> None:
-    with _view(output, quiet=quiet) as view:
+    with _view(output, ended, quiet=quiet) as view:
         going_on = True
         while going_on:
             going_on = not ended.wait(view.interval)
@@ -62,10 +66,11 @@ def _keep_looking(output: Output, tally: Tally, ended: threading.Event, *, quiet
 
 
 @contextlib.contextmanager
-def _view(output: Output, *, quiet: bool) -> Iterator[View]:
-    if quiet:
+def _view(output: Output, ended: threading.Event, *, quiet: bool) -> Iterator[View]:
+    on_terminal = sys.stderr.isatty()
+    if quiet or (on_terminal and ended.wait(BEFORE_DRAWING)):
         yield WarningsView(output.message)
-    elif sys.stderr.isatty():
+    elif on_terminal:
         from cli.progress_live import live_view
 
         with live_view(output.console_err) as view:

@@ -7,6 +7,7 @@ relations take milliseconds, and lines that come and go at once cannot be read.
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -27,7 +28,9 @@ from cli.tally import BytesTally, JobTally, RelationTally, Tally
 from export_core.quantities import human_bytes, human_count
 
 INTERVAL = 0.2
-"""Seconds between two pictures; drawing one takes some milliseconds, and 2 % is what a display may cost."""
+"""Seconds between two pictures, at least."""
+SHARE = 0.01
+"""Of a processor's time that drawing may take."""
 JOB_VISIBLE_AFTER = 0.3
 RELATION_VISIBLE_AFTER = 1.0
 """Seconds of work."""
@@ -62,17 +65,20 @@ def _text(field: str, width: int) -> TextColumn:
 class LiveView:
     """A bar for every job, and one for every relation that is long at work."""
 
-    interval = INTERVAL
-
     def __init__(self, progress: Progress) -> None:
+        self.interval = INTERVAL
         self._progress = progress
         self._warnings = WarningsView(self._say)
         self._milestones = Milestones()
         self._tasks: dict[tuple[int, str], TaskID] = {}
 
     def look(self, tally: Tally) -> None:
-        """Draw how it stands."""
-        now = tally.clock()
+        """Draw how it stands, and see how long that takes."""
+        begun = time.thread_time()
+        self._draw(tally, tally.clock())
+        self.interval = max(INTERVAL, (time.thread_time() - begun) / SHARE)
+
+    def _draw(self, tally: Tally, now: float) -> None:
         ended: list[str] = []
         for number, job in tally.jobs.items():
             prefix = f"{number}: " if len(tally.jobs) > 1 else ""
