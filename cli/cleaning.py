@@ -27,7 +27,7 @@ def policy_of(retention: Retention) -> Policy:
 def plan(wires: Wiring, policy: Policy) -> list[Removal]:
     """Everything that the rules remove now."""
     facts = _facts(wires)  # before the jobs: a job's row is there before its files
-    return plan_cleanup(wires.store.list(), datetime.now(UTC), policy, facts)
+    return plan_cleanup(wires.store.list(whole=False), datetime.now(UTC), policy, facts)
 
 
 def carry_out(wires: Wiring, removals: list[Removal]) -> Iterator[Result]:

@@ -27,8 +27,8 @@ class QueueRecords(Protocol):
         """One job."""
         ...
 
-    def list(self) -> list[Job]:
-        """All jobs, newest first."""
+    def list(self, *, whole: bool) -> list[Job]:
+        """All jobs, newest first; not ``whole``: without what is told of their relations."""
         ...
 
     def crash(self, job_id: int, error: ErrorInfo) -> None:
@@ -54,7 +54,7 @@ class WorkQueue:
         """At most ``room`` jobs to begin now, oldest first."""
         if room <= 0:
             return []
-        jobs = due_jobs(self._records.list(), self._clock(), self._tried)
+        jobs = due_jobs(self._records.list(whole=False), self._clock(), self._tried)
         chosen = [job for job in jobs if job.id not in running][:room]
         self._tried.update({job.id: job.attempts for job in chosen})
         return chosen

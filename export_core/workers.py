@@ -38,7 +38,7 @@ class PartWork:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A part whose segment is durable."""
+    """A part that was read, with its segment, which is sealed before ``PartWorkers.run`` yields it."""
 
     part: Part
     segment: Segment

@@ -14,17 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from export_core.source import ArchiveFile, Part, Plan, Selection
-from export_core.source import Sink as SinkProtocol
+from export_core.source import Plan, Selection
 from export_core.sources.embedded.demo import load_demo
 from export_core.sources.embedded.demo_scale import make_scale
 from export_core.sources.embedded.instance import EmbeddedInstance
 from export_core.sources.embedded.source import EmbeddedSource
 from export_core.sources.gitlab_db import reader as reader_module
 from export_core.sources.gitlab_db.reader import GitlabReader, resting_time
-from export_core.worker_pool import WorkerPool
-from export_core.workers import PartWork, PartWorkers
-from export_core.workspace import Workspace
 from tests.foreign_readers import INFLATERS, LISTERS, run_tool
 
 ISSUES = 1100
@@ -155,44 +151,6 @@ def test_an_export_to_a_file_imports_nothing_of_other_destinations(
     words = ["export", projects["demo"], "--to", tmp_path / "a.tar.gz", "--quiet", "--no-reuse"]
 
     assert packmule(embedded, *words, code=WITHOUT_HEAVY).stderr == "imported:\n"
-
-
-class Writer:
-    """A reader that writes as many lines as the part must hold."""
-
-    def read(self, part: Part, sink: SinkProtocol) -> None:
-        sink.write(b"{}\n" * (part.lines or 1))
-        sink.lines(part.lines or 0)
-
-    def files(self, part: Part) -> Iterator[ArchiveFile]:
-        return iter(())
-
-    def close(self) -> None: ...
-
-
-def test_whole_things_are_begun_first_then_the_heaviest_parts(tmp_path: Path) -> None:
-    parts = [
-        Part("project", 0, "a", weight=1000),
-        Part("labels", 0, "b", weight=40_000, lines=80),
-        Part("issues", 0, "c", weight=9_000_000, lines=100),
-        Part("issues", 1, "c", weight=12_000_000, lines=100),
-        Part("repository", 0, "d", weight=700_000),
-        Part("wiki_repository", 0, "e", weight=900_000),
-    ]
-    begun: list[tuple[str, int]] = []
-    with WorkerPool(1) as pool:
-        workers = PartWorkers(pool, Writer, lambda part: begun.append((part.relation, part.number)))
-        finished = list(workers.run(parts, PartWork(Workspace(tmp_path / "job"), 1, 0, lambda: None)))
-
-    assert len(finished) == len(parts)
-    assert begun == [
-        ("wiki_repository", 0),
-        ("repository", 0),
-        ("issues", 1),
-        ("issues", 0),
-        ("labels", 0),
-        ("project", 0),
-    ]
 
 
 # --- going easy on a live primary

@@ -80,7 +80,7 @@ def _resume_all(wires: Wiring, options: ResumeOptions) -> int:
         raise UsageError("a job and --all exclude each other")
     # Those that a group's export had not begun when it was interrupted are queued, and go on with the others.
     waiting = (*UNFINISHED, JobStatus.QUEUED)
-    jobs = [job for job in reversed(wires.store.list()) if job.status in waiting]
+    jobs = [job for job in reversed(wires.store.list(whole=False)) if job.status in waiting]
     if jobs:
         return run_and_tell_all(
             wires,

@@ -25,10 +25,10 @@ def status(
     still there) or failed. A project that was never exported is none, which is no error.
     """
     wires = wiring(ctx)
-    path, jobs = project, wires.store.list(project=project, source=source)
+    path, jobs = project, wires.store.list(project=project, source=source, whole=False)
     for tried in (f"/{project.strip('/')}", project.strip().strip("/")):  # as export takes pages and projects
         if not jobs:
-            path, jobs = tried, wires.store.list(project=tried, source=source)
+            path, jobs = tried, wires.store.list(project=tried, source=source, whole=False)
     found = project_export(jobs)
     if json:
         wires.print_json(status_json(path, found))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +12,6 @@ from tests.durability.harness import FAKE
 from tests.durability.scene import Scene
 
 FILES = int(FAKE["files"])
-
-
-@pytest.fixture
-def large() -> Iterator[Scene]:
-    made = Scene(**FAKE)
-    yield made
-    made.close()
 
 
 def uploads(scene: Scene, job: int = 1) -> dict[str, Any]:

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
-from tests.durability.harness import FAKE, FAKE_PROJECT, Harness
+from tests.durability.harness import FAKE_PROJECT, Harness
 from tests.durability.scene import Scene
-
-
-@pytest.fixture
-def large() -> Iterator[Scene]:
-    made = Scene(**FAKE)
-    yield made
-    made.close()
 
 
 @pytest.mark.parametrize("seed", [11, 12])

@@ -19,18 +19,11 @@ import pytest
 from export_core.job import JobStatus
 from export_core.sources.embedded.instance import EmbeddedInstance
 from export_core.workspace import Home
-from tests.durability.harness import FAKE, OTHER_FILE_SYSTEM
+from tests.durability.harness import OTHER_FILE_SYSTEM
 from tests.durability.scene import Scene, digest
 
 SOON = 8.0
 """Seconds within which a stop must be over, on a busy machine."""
-
-
-@pytest.fixture
-def large() -> Iterator[Scene]:
-    made = Scene(**FAKE)
-    yield made
-    made.close()
 
 
 class Terminal:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 
 import pytest
 
-from tests.durability.harness import FAKE
 from tests.durability.scene import Scene, digest
 from tests.strategies import s3_server as s3
 
@@ -17,13 +15,6 @@ s3_server, s3_environment, s3_own_client, bucket = (
     s3.s3_own_client,
     s3.s3_bucket,
 )
-
-
-@pytest.fixture
-def large() -> Iterator[Scene]:
-    made = Scene(**FAKE)
-    yield made
-    made.close()
 
 
 DELIVERY = ("archived:1", "checkpoint-delivery:1", "delivered:1")

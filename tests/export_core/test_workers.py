@@ -22,9 +22,8 @@ class Lines:
     """Writes as many lines as a part must hold."""
 
     def read(self, part: Part, sink: Sink) -> None:
-        assert part.lines is not None
-        sink.write(b"{}\n" * part.lines)
-        sink.lines(part.lines)
+        sink.write(b"{}\n" * (part.lines or 1))
+        sink.lines(part.lines or 0)
 
     def files(self, part: Part) -> Iterator[ArchiveFile]:
         return iter(())
@@ -64,3 +63,28 @@ def test_a_segment_that_the_disk_does_not_take_is_an_error_of_its_part_alone(
     names = {path.name for path in workspace.segments.iterdir()}
     assert 0 not in done
     assert {f"issues.{number}.0" for number in done} == {name for name in names if not name.endswith(".tmp")}
+
+
+def test_whole_things_are_begun_first_then_the_heaviest_parts(workspace: Workspace) -> None:
+    parts = [
+        Part("project", 0, "a", weight=1000),
+        Part("labels", 0, "b", weight=40_000, lines=80),
+        Part("issues", 0, "c", weight=9_000_000, lines=100),
+        Part("issues", 1, "c", weight=12_000_000, lines=100),
+        Part("repository", 0, "d", weight=700_000),
+        Part("wiki_repository", 0, "e", weight=900_000),
+    ]
+    begun: list[tuple[str, int]] = []
+    with WorkerPool(1) as pool:
+        workers = PartWorkers(pool, Lines, lambda part: begun.append((part.relation, part.number)))
+        finished = list(workers.run(parts, PartWork(workspace, 1, 0, lambda: None)))
+
+    assert len(finished) == len(parts)
+    assert begun == [
+        ("wiki_repository", 0),
+        ("repository", 0),
+        ("issues", 1),
+        ("issues", 0),
+        ("labels", 0),
+        ("project", 0),
+    ]

@@ -179,7 +179,7 @@ class Planner:
             "SELECT packmule_kept->'lines' FROM projects WHERE id = %s", (self.project.id,)
         )
         found: dict[str, list[int]] | None = (kept.fetchall() or [(None,)])[0][0]
-        return {name: ids for name, ids in (found or {}).items() if ids is not None}
+        return found or {}
 
 
 class MissingInSource(ExportFailed):
